@@ -21,6 +21,7 @@ from connector.app.status import status_of
 from connector.app.views import CreditsView, StatusView
 from connector.app.wiring import connect_crm, connect_providers, open_ledger, still_at_work
 from connector.config import env_file_here
+from connector.core.crm_api import CrmApi
 from connector.core.errors import ConfigurationError, MappingError
 from connector.core.frozen import FrozenPlan
 from connector.core.id_file import omitted_lines
@@ -176,12 +177,16 @@ class Application:
                     if chosen is not None and chosen.ids is not None and chosen.limit is None:
                         self._unmatched(len(set(chosen.ids)), delegated.selected)
                     return delegated
+            if chosen is not None and chosen.api is CrmApi.BULK and services.crm.bulk is None:
+                raise ConfigurationError(f"--api bulk: {services.crm.label} has no jobs for many records")
             self.check(services.crm)
             self._bind(services)
             flagged_ones = chosen is None or chosen.is_flagged
             selections = {} if chosen is None or flagged_ones else self.selections(services.crm, chosen, self.mappings)
             override = chosen is not None and chosen.override_guards
-            return run_under_lock(services, RunSpec(command, self.mappings, selections, override_guards=override))
+            api = CrmApi.REST if chosen is None or flagged_ones else chosen.api
+            spec = RunSpec(command, self.mappings, selections, override_guards=override, api=api)
+            return run_under_lock(services, spec)
 
     def _bind(self, services: Services, *, record: bool = True) -> None:
         """Refuse a ledger of another org, vendor account or mapping."""

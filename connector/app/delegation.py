@@ -10,6 +10,7 @@ from typing import Any
 import tenacity
 
 from connector.core.clock import Clock
+from connector.core.crm_api import CrmApi
 from connector.core.errors import ConfigurationError, ConnectorError, LockedError
 from connector.core.run_figures import CrmCalls
 from connector.core.states import JobState
@@ -29,12 +30,14 @@ class Backfill:
 
     Attributes:
         override_guards: go on where a guard would stop the run.
+        api: the CRM's API for many records.
     """
 
     where: str | None = None
     ids: tuple[str, ...] | None = None
     limit: int | None = None
     override_guards: bool = False
+    api: CrmApi = CrmApi.AUTO
 
     @property
     def is_flagged(self) -> bool:
@@ -46,7 +49,8 @@ def chosen_of(chosen: Mapping[str, Any]) -> Backfill:
     """Parse the selection of a delegated run."""
     ids = chosen.get("ids")
     guards = chosen.get("override_guards") is True
-    return Backfill(chosen.get("where"), None if ids is None else tuple(ids), chosen.get("limit"), guards)
+    api = CrmApi(chosen.get("api", CrmApi.AUTO))
+    return Backfill(chosen.get("where"), None if ids is None else tuple(ids), chosen.get("limit"), guards, api)
 
 
 @dataclass(frozen=True, slots=True)

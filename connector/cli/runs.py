@@ -20,6 +20,7 @@ from connector.cli.common import (
     yes_option,
 )
 from connector.cli.live import LiveProgress
+from connector.core.crm_api import CrmApi
 from connector.report import text
 
 where_option = click.option(
@@ -141,12 +142,21 @@ def sync(
     ctx.exit(report.exit_code)
 
 
+api_option = click.option(
+    "--api",
+    type=click.Choice([one.value for one in CrmApi]),
+    default=CrmApi.AUTO.value,
+    help="Read and write by single calls (rest) or by jobs (bulk); auto uses jobs for many records.",
+)
+
+
 @click.command()
 @mapping_option()
 @where_option
 @ids_option
 @limit_option
 @all_option
+@api_option
 @yes_option
 @json_option
 @env_option
@@ -158,6 +168,7 @@ def backfill(
     ids: Path | None,
     limit: int | None,
     override_guards: bool,
+    api: str,
     yes: bool,
     as_json: bool,
     env_file: Path | None,
@@ -175,7 +186,7 @@ def backfill(
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
         announce(application)
-        chosen = replace(application.choose(where, ids, limit), override_guards=override_guards)
+        chosen = replace(application.choose(where, ids, limit), override_guards=override_guards, api=CrmApi(api))
         forecast = None if yes else application.plan(chosen)
     if forecast is not None:
         (out() if not as_json else err()).print(text.preview(for_eyes(forecast.to_json())))

@@ -84,6 +84,14 @@ class ChangeState(StrEnum):
     UNDONE = "undone"
 
 
+class BulkJobState(StrEnum):
+    """The states of a job of updates. Planned: it may exist in the CRM without its id being known here."""
+
+    PLANNED = "planned"
+    CREATED = "created"
+    ENDED = "ended"
+
+
 class RunState(StrEnum):
     """The states of a run. Stopped: a cap, a quota or an outage ended it early. Died: its process was killed."""
 
@@ -172,6 +180,11 @@ RUN: Moves[RunState] = {
     _U.RUNNING: frozenset({_U.FINISHED, _U.STOPPED, _U.FAILED, _U.DIED}),
     **dict.fromkeys((_U.FINISHED, _U.STOPPED, _U.FAILED, _U.DIED), frozenset[RunState]()),
 }
+BULK_JOB: Moves[BulkJobState] = {
+    BulkJobState.PLANNED: frozenset({BulkJobState.CREATED, BulkJobState.ENDED}),
+    BulkJobState.CREATED: frozenset({BulkJobState.ENDED}),
+    BulkJobState.ENDED: frozenset(),
+}
 REQUEST_ITEM: Moves[RequestItemState] = {
     RequestItemState.WAITING: frozenset({RequestItemState.WORKING, RequestItemState.DONE}),
     RequestItemState.WORKING: frozenset({RequestItemState.DONE}),
@@ -189,9 +202,10 @@ RECEIPT: Moves[ReceiptState] = {
 }
 MACHINES: Mapping[str, Moves[PurchaseState] | Moves[RecordState] | Moves[ChannelState] | Moves[AttemptState]
                   | Moves[TaskState] | Moves[ChangeState] | Moves[RunState] | Moves[RequestItemState]
-                  | Moves[JobState] | Moves[ReceiptState]] = {
+                  | Moves[JobState] | Moves[ReceiptState] | Moves[BulkJobState]] = {
     "purchase": PURCHASE, "record": RECORD, "record_channel": CHANNEL, "attempt": ATTEMPT, "task": TASK,
     "change": CHANGE, "run": RUN, "request_item": REQUEST_ITEM, "job": JOB, "callback_receipt": RECEIPT,
+    "bulk_job": BULK_JOB,
 }  # fmt: skip
 
 UNFINISHED_CHANNEL = (ChannelState.RESOLVING, ChannelState.OPEN, ChannelState.DEFERRED)  # nothing to write yet

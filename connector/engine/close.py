@@ -52,11 +52,14 @@ def _unwritten_channel(
     result = channel_result(run, row.mapping, record_channel, views.get(record_channel.purchase_id or 0))
     if record_channel.state == ChannelState.DONE:  # written by an earlier run
         return result.outcome, result.reason
+    if row.in_job:
+        return Outcome.DEFERRED, run.crm_stopped or f"{run.services.crm.label} {IN_JOB}"
     if result.outcome in OPEN_OUTCOMES:
         return result.outcome, result.reason
     return Outcome.DEFERRED, run.crm_stopped or result.reason or NOT_WRITTEN
 
 
+IN_JOB = "has not finished the job that writes it; the next run reads the answer"
 NOT_WRITTEN = "it is not written yet; the next run writes it"
 
 

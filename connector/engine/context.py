@@ -9,14 +9,17 @@ from enum import Enum
 from typing import Protocol
 
 from connector.core.clock import Clock
+from connector.core.crm_api import CrmApi
 from connector.core.errors import UnreachableError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.model import Attention, Channel
 from connector.core.person import Source
 from connector.core.plan import Planner
+from connector.crm.bulk import BulkApi
 from connector.crm.interface import Crm, Usage
 from connector.providers.interface import Provider
+from connector.store.bulk_jobs import BulkJobRow
 from connector.store.credits import CapRules
 from connector.store.ledger import Ledger
 from connector.store.rows import FinalResult
@@ -118,6 +121,23 @@ class Services:
 
 
 @dataclass
+class BulkJobInProgress:
+    """A job of updates that was sent.
+
+    Attributes:
+        row: the job in the ledger.
+        crm_job_id: its id in the CRM.
+        looks: how many times its state was read.
+        next_look_s: the monotonic time of the next look.
+    """
+
+    row: BulkJobRow
+    crm_job_id: str
+    looks: int = 0
+    next_look_s: float = 0.0
+
+
+@dataclass
 class Run:
     """The state of one run; its threads share it, and only add to it.
 
@@ -157,6 +177,8 @@ class Run:
             last tried again.
         refused_by_balance: the providers whose balance has refused purchases since then.
         reuses: how many decisions to write a value that was bought before this process has stored.
+        api: the CRM's API for many records.
+        bulk_job: the job of updates that the CRM processes now.
         price_seen: (provider, channel) whose balance was read after the first request.
         is_older_copy: the ledger is an older copy.
         read_first: the providers whose record of a person is read before the person is bought, in an older copy.
@@ -206,6 +228,8 @@ class Run:
     sent_since_retry: set[str] = field(default_factory=set)
     refused_by_balance: set[str] = field(default_factory=set)
     reuses: int = 0
+    api: CrmApi = CrmApi.REST
+    bulk_job: BulkJobInProgress | None = None
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     is_older_copy: bool = False
     read_first: frozenset[str] = frozenset()
@@ -231,10 +255,20 @@ class Run:
         elif not is_stored:
             self.unlisted += 1
 
+    def use_single_calls(self, reason: str) -> None:
+        """Use no jobs for the rest of this run, because the CRM refuses them."""
+        self.api = CrmApi.REST
+        self.services.progress.note(f"{reason}; records are read and written by single calls")
+
     def leave_for_later(self, reason: str) -> None:
         """Add a reason why records keep their flag; only the first are kept."""
         if reason not in self.left_for_later and len(self.left_for_later) < LEFT_SHOWN:
             self.left_for_later.append(reason)
+
+    @property
+    def bulk(self) -> BulkApi | None:
+        """The CRM's jobs for many records, if this run may use them."""
+        return None if self.api is CrmApi.REST else self.services.crm.bulk
 
     def collection_size(self, object_name: str) -> int:
         """The most records of an object in one update of this run."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from connector.core.errors import LockedError
 from connector.core.run_figures import ASKING
-from connector.engine import plan, write
+from connector.engine import bulk, plan, write
 from connector.engine.clock_watch import ClockWatch
 from connector.engine.context import Run, WaitPolicy
 from connector.engine.work_source import REST, WorkSource
@@ -16,6 +16,7 @@ from connector.engine.worker_pool import WorkerPool, wait_any
 
 WRITE_AT = 2000  # this many finished channels are written at once
 WRITE_AFTER_S = 30.0  # the longest wait of a finished record for others
+JOB_AFTER_S = 600.0  # the same, where jobs write the records
 JOIN_S = 15.0  # the longest wait of a batch that is not full for more people
 POLL_INTERVAL_S = 1.0
 SHORT_WAIT_S = 30.0  # how long a run waits for vendors if other work waits for it to end
@@ -70,6 +71,8 @@ class Scheduler:
     def _turn(self) -> bool:
         """Do one round; False when the run may begin its last writes."""
         self._check_time()
+        if self._run.bulk_job is not None and bulk.look(self._run):
+            write.write_complete(self._run, only_full=True)
         finished = sum(source.collect_finished() for source in self._work_sources) > 0
         started = sum(self._fill(source) for source in self._work_sources) > 0
         if started or finished:
@@ -173,15 +176,16 @@ class Scheduler:
 
     def _write_ready(self, moved: int) -> bool:
         """Write when enough channels are ready, or the first of them has waited long; returns whether any advanced."""
+        run = self._run
         if moved:
             self._ready += moved
             self._changed_s = self._run.monotonic()
             self._ready_since_s = self._changed_s if self._ready_since_s is None else self._ready_since_s
         since_s = self._ready_since_s
-        if since_s is not None and self._is_past(since_s, WRITE_AFTER_S):
+        if since_s is not None and self._is_past(since_s, WRITE_AFTER_S if run.bulk is None else JOB_AFTER_S):
             write.write_complete(self._run)
             self._ready, self._ready_since_s = 0, None
-        elif self._ready >= WRITE_AT:
+        elif self._ready >= (WRITE_AT if run.bulk is None else run.bulk.most_rows):
             write.write_complete(self._run, only_full=True)
             self._ready = 0
         return moved > 0
@@ -199,6 +203,8 @@ class Scheduler:
         due_s = (due - now).total_seconds()
         if self._ready_since_s is not None:
             due_s = min(due_s, self._ready_since_s - run.monotonic() + self._scaled(WRITE_AFTER_S))
+        if run.bulk_job is not None:
+            due_s = min(due_s, run.bulk_job.next_look_s - run.monotonic())
         run.services.clock.explain(due_s, f"purchases of this run are not finished at {' and '.join(active)}")
         run.services.clock.pause(timedelta(seconds=max(self._sleep_s(due_s), 0.001)))
         for source in self._work_sources:

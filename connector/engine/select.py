@@ -1,13 +1,17 @@
 """Stage 1: read the selected records, decide on each channel, and store the plan in the ledger."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
+from connector.core.crm_api import CrmApi
+from connector.core.errors import CrmRefusedError
 from connector.core.mapping import MappingFile, WritePolicy
 from connector.core.model import CrmRecord, Person
 from connector.core.person import person_of
 from connector.core.plan import AttachToPending, Buy, Decision, Reuse
 from connector.core.values import stored_form
+from connector.crm.bulk import BulkApi
 from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.guards import SameReason, stop_for_same_reason, usual_pages
@@ -45,21 +49,45 @@ def select(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool 
     """
     guard, waiting, count = SameReason(), list[PlannedRecord](), 0
     chosen = selection.flag is None
-    pages = run.services.crm.select(selection)
-    for page in usual_pages(run, mapping, pages) if usual else pages:
-        planned = plan_page(run, mapping, page)
-        if guarded and (waiting or not guard.is_decided):
-            guard.add(planned)
-            waiting += planned
-            if not guard.is_decided:
-                continue
-            planned, waiting = waiting, []
-            if stop_for_same_reason(run, mapping, guard, chosen=chosen):
-                return count
-        count += keep(run, mapping, planned, chosen=chosen)
+    with closing(_pages(run, selection)) as pages:
+        for page in usual_pages(run, mapping, pages) if usual else pages:
+            planned = plan_page(run, mapping, page)
+            if guarded and (waiting or not guard.is_decided):
+                guard.add(planned)
+                waiting += planned
+                if not guard.is_decided:
+                    continue
+                planned, waiting = waiting, []
+                if stop_for_same_reason(run, mapping, guard, chosen=chosen):
+                    return count
+            count += keep(run, mapping, planned, chosen=chosen)
     if waiting and not stop_for_same_reason(run, mapping, guard, chosen=chosen):
         count += keep(run, mapping, waiting, chosen=chosen)
     return count
+
+
+def _pages(run: Run, selection: Selection) -> Generator[list[CrmRecord]]:
+    """Read a selection page by page: by a job if it is large and the run may use jobs, otherwise by single calls."""
+    read = False
+    if run.bulk is not None and _is_worth_a_job(run, run.bulk, selection):
+        try:
+            for page in run.bulk.select(selection, run.services.clock.sleep):
+                read = True
+                yield page
+        except CrmRefusedError as error:
+            if read or run.api is CrmApi.BULK:
+                raise
+            run.use_single_calls(str(error))
+        else:
+            return
+    yield from run.services.crm.select(selection)
+
+
+def _is_worth_a_job(run: Run, bulk: BulkApi, selection: Selection) -> bool:
+    if run.api is CrmApi.BULK:
+        return True
+    count = len(selection.ids) if selection.ids is not None else run.services.crm.count(selection)
+    return count > bulk.read_from
 
 
 def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, chosen: bool) -> int:

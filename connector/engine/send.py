@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.core.mapping import MappingFile
-from connector.core.model import Channel, CrmRecord, FieldChange
+from connector.core.model import Channel, CrmRecord
 from connector.core.values import stored_form
 from connector.core.writeback import Write, WriteRules
 from connector.crm.interface import Rejection, Update
@@ -66,8 +66,8 @@ class Reading:
             PassingError: the update may or may not have taken effect, or the read was too old to send it.
         """
         run, mapping = self.run, self.mapping
-        run.services.ledger.runs.intend(run.id, mapping.object, [_intent(mapping, one) for one in decided], run.now())
-        updates = [_to_update(one.row.crm_id, one.write.changes) for one in decided]
+        run.services.ledger.runs.intend(run.id, mapping.object, [intent(mapping, one) for one in decided], run.now())
+        updates = [to_update(one) for one in decided]
         return run.services.crm.update(mapping.object, updates, self.is_fresh)
 
     def is_fresh(self) -> bool:
@@ -96,7 +96,7 @@ def fresh_since(services: Services, read_s: float) -> Callable[[], bool]:
     return lambda: services.clock.monotonic() - read_s <= FRESH_S
 
 
-def _intent(mapping: MappingFile, one: Decided) -> Intended:
+def intent(mapping: MappingFile, one: Decided) -> Intended:
     """The part of an update that can be undone: all fields but the flag, which is a request and not a result."""
     undoable = [change for change in one.write.changes if change.field != mapping.select.flag_field]
     before = {change.field: change.before for change in undoable}
@@ -105,5 +105,6 @@ def _intent(mapping: MappingFile, one: Decided) -> Intended:
     return Intended(one.row.id, one.row.crm_id, before, after, statuses)
 
 
-def _to_update(crm_id: str, changes: Sequence[FieldChange]) -> Update:
-    return Update(crm_id, {change.field: change.after for change in changes})
+def to_update(one: Decided) -> Update:
+    """The fields that an update sets."""
+    return Update(one.row.crm_id, {change.field: change.after for change in one.write.changes})

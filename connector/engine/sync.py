@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connector.core.ages import PLAN_KEPT
+from connector.core.crm_api import CrmApi
 from connector.core.errors import ConnectorError, LockedError, StopError
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
 from connector.core.states import RunState
 from connector.crm.interface import Selection
-from connector.engine import collect, prices, recovery, write
+from connector.engine import bulk, collect, prices, recovery, write
 from connector.engine.apply import drop_unselected, take_up
 from connector.engine.close import classify_rest, close_run
 from connector.engine.context import Run, Services
@@ -36,6 +37,7 @@ class RunSpec:
         budget_id: runs with the same id share the budget of one run, such as a command that continues after a crash.
         override_guards: the operator overrides all guards.
         requests: the number of HTTP requests that the run serves, each with a budget that none of its records exceeds.
+        api: the CRM's API for many records.
     """
 
     command: str
@@ -45,6 +47,7 @@ class RunSpec:
     budget_id: str | None = None
     override_guards: bool = False
     requests: int = 1
+    api: CrmApi = CrmApi.REST
 
 
 def run_pass(services: Services, spec: RunSpec) -> Report:
@@ -58,6 +61,7 @@ def run_pass(services: Services, spec: RunSpec) -> Report:
     run = _begin(services, spec)
     try:
         recovery.recover(run)
+        bulk.resume(run)
         if run.override_guards:
             prices.forget_suspicions(run)
         recovery.observe_balances(run, "before")
@@ -100,6 +104,7 @@ def _begin(services: Services, spec: RunSpec) -> Run:
         budget_id=plan_id,
         last_write=last_write,
         requests=spec.requests,
+        api=spec.api,
     )
 
 

@@ -12,12 +12,12 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Channel
 from connector.core.states import ChangeState
 from connector.crm.interface import ErrorClass, Rejection
-from connector.engine import crowding, follow, outcome, plan, send
+from connector.engine import bulk, crowding, follow, outcome, plan, send
 from connector.engine.context import Run
 from connector.engine.partial_update import update_partly
 from connector.engine.send import Decided, Reading
 from connector.store.record_views import Finish
-from connector.store.rows import RecordRow
+from connector.store.rows import RecordRow, chunks
 
 ROW_ATTEMPTS = 4
 FEW_ROWS = 20  # with this many refused rows, the mapping is at fault, regardless of the object's description
@@ -31,21 +31,59 @@ def write_complete(run: Run, *, only_full: bool = False) -> int:
         run: the run.
         only_full: leave records that do not fill a whole read for later.
     """
-    size, taken = run.services.crm.read_size, 0
-    while rows := run.services.ledger.records.complete(run.id, size):
-        name = rows[0].mapping
-        rows = [row for row in rows if row.mapping == name]
-        if only_full and len(rows) < size:
+    taken = 0
+    while rows := _due(run):
+        mapping = run.mappings[rows[0].mapping]
+        compared = [row for row in rows if row.by_job]
+        if compared:
+            _write_by_calls(run, mapping, compared)
+        elif only_full and len(rows) < _full(run):
             break
-        _write_rows(run, run.mappings[name], rows)
-        taken += len(rows)
+        elif not bulk.is_worth_a_job(run, len(rows)):
+            rows = rows[: run.services.crm.read_size]
+            _write_rows(run, mapping, rows)
+        elif run.bulk_job is None:
+            _write_by_job(run, mapping, rows)
+        elif not (bulk.wait(run) if run.writing_last else bulk.look(run)):
+            break
+        else:
+            continue
+        taken += len(compared or rows)
     return taken
 
 
-def write_all_complete(run: Run) -> int:
-    """Write every record without an unfinished channel that this run has not tried to write; returns their number."""
+def _full(run: Run) -> int:
+    """The number of records that are worth a write before the end of a run."""
+    return run.services.crm.read_size if run.bulk is None else run.bulk.most_rows
+
+
+def _due(run: Run) -> list[RecordRow]:
+    """The next records to write, all of one mapping."""
+    rows = run.services.ledger.records.complete(run.id, _full(run))
+    return [row for row in rows if row.mapping == rows[0].mapping]
+
+
+def write_all_complete(run: Run) -> None:
+    """Write every record without an unfinished channel that this run has not tried to write."""
     run.services.ledger.records.mark_all_ready(run.id)
-    return write_complete(run)
+    write_complete(run)
+    while run.bulk_job is not None and bulk.wait(run):
+        write_complete(run)
+
+
+def _write_by_job(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> None:
+    """Read, decide, and send the updates as one job; those that a job cannot express go by single calls."""
+    jobs, read_s, decided = run.bulk, run.monotonic(), list[Decided]()
+    for part in chunks(rows, run.services.crm.read_size):
+        decided += _decide(send.read(run, mapping, part), part)
+    carried, others = ([], decided) if jobs is None else bulk.split(jobs, decided)
+    is_sent = bulk.is_worth_a_job(run, len(carried)) and bool(carried) and bulk.start(run, mapping, carried, read_s)
+    _write_by_calls(run, mapping, [one.row for one in (others if is_sent else decided)])
+
+
+def _write_by_calls(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> None:
+    for part in chunks(rows, run.services.crm.read_size):
+        _write_rows(run, mapping, part)
 
 
 def write_incomplete(run: Run) -> None:
@@ -158,7 +196,7 @@ def _decide(reading: Reading, rows: Sequence[RecordRow]) -> list[Decided]:
         elif parked:
             finishes.append(outcome.parked_again(run, row, record))
         else:
-            run.unchanged += 1
+            run.unchanged += not row.by_job
             finishes.append(outcome.written(run, mapping, row, record, write))
     _finish(run, finishes)
     _refuse_values(run, unusable)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
 
+from connector.core.crm_api import CrmApi
 from connector.core.errors import ConfigurationError, ConnectorError, JournalError, LockedError
 from connector.core.mapping import MappingFile
 from connector.core.report import Report
@@ -216,7 +217,8 @@ class Dispatcher:
         def spec() -> RunSpec:
             override = bool((job.chosen or {}).get("override_guards"))
             selections = self._selections(job, meant)
-            return RunSpec(job.command, meant, selections, budget_id=job.id, override_guards=override)
+            api = CrmApi((job.chosen or {}).get("api", CrmApi.REST)) if selections else CrmApi.REST
+            return RunSpec(job.command, meant, selections, budget_id=job.id, override_guards=override, api=api)
 
         found = self._run(spec, StoredProgress(self._services.ledger.jobs, job.id))
         if isinstance(found, ConnectorError):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from connector.store import tables as t
 from connector.store.answers import Answers
 from connector.store.attempts import Attempts
+from connector.store.bulk_jobs import BulkJobs
 from connector.store.callback_receipts import CallbackReceipts
 from connector.store.credits import Credits
 from connector.store.database import Database
@@ -76,6 +77,7 @@ class Ledger:
         self.credits = Credits(database)
         self.jobs = Jobs(database, queue)
         self.poll_backoff = PollBackoff(database, self.jobs)
+        self.bulk_jobs = BulkJobs(database, seal)
         self.callback_receipts = CallbackReceipts(database, self.jobs)
         self.ended = EndedChannels(database)
         self.identity = Identity(database)

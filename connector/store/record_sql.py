@@ -52,8 +52,10 @@ def _has_channel(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 
 def begun() -> sa.ColumnElement[bool]:
     """The condition that a record is open and has a sent purchase, a value to write, or a status of in progress."""
-    begun_channel = sa.or_(_P.state.in_(BOUGHT), sa.and_(_RC.state == ChannelState.READY, _RC.purchase_id.is_not(None)))
-    return sa.and_(_R.state == RecordState.OPEN, sa.or_(_R.in_progress, _has_channel(begun_channel), may_be_repeated()))
+    has_value = sa.and_(_RC.state == ChannelState.READY, _RC.purchase_id.is_not(None))
+    begun_channel = _has_channel(sa.or_(_P.state.in_(BOUGHT), has_value))
+    in_a_job = _R.bulk_job_id.is_not(None)
+    return sa.and_(_R.state == RecordState.OPEN, sa.or_(_R.in_progress, in_a_job, begun_channel, may_be_repeated()))
 
 
 def may_be_repeated() -> sa.ColumnElement[bool]:
@@ -131,6 +133,7 @@ UPDATE_RECORD = (
         due=sa.bindparam("new_ready"),
         tried_by=sa.bindparam("new_tried"),
         field_refused=sa.bindparam("new_refused"),
+        bulk_job_id=None,
     )
 )
 NOTE_RECORD = (

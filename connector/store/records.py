@@ -40,7 +40,11 @@ _PAGE_OF_MAPPING = (
     .limit(sa.bindparam("most"))
 )
 _STILL_INCOMPLETE = _PAGE_OF_MAPPING.where(IS_INCOMPLETE)
-_MARK_ALL_READY = sa.update(t.record).where(*_OPEN, _UNTRIED, sa.not_(_R.due), ~IS_INCOMPLETE).values(due=True)
+_MARK_ALL_READY = (
+    sa.update(t.record)
+    .where(*_OPEN, _UNTRIED, sa.not_(_R.due), _R.bulk_job_id.is_(None), ~IS_INCOMPLETE)
+    .values(due=True)
+)
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _VIEWS = sa.select(_P.id, _P.provider, _P.state, _P.result, _P.reason, _P.value).where(_P.id.in_(_IDS))
 
@@ -161,7 +165,10 @@ class Records:
             return {row.id: row for row in records_with_channels(connection, sorted(set(record_ids)))}
 
     def mark_all_ready(self, run_id: str) -> None:
-        """Mark every open record of this run as ready that has no unfinished channel and was not tried by this run."""
+        """Mark every open record of this run as ready that has no unfinished channel and was not tried by this run.
+
+        Records that an open job carries stay as they are.
+        """
         with self._db.write() as connection:
             connection.execute(_MARK_ALL_READY, {"of_run": run_id})
 

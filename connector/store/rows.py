@@ -211,6 +211,8 @@ class RecordRow:
     stamps_due: bool = False
     plan_id: str | None = None  # the frozen plan that it belongs to
     selected_by: str | None = None  # the run that last selected it, by its flag or by choice
+    by_job: bool = False  # a job that has ended carried its update
+    in_job: bool = False  # an open job carries its update
 
 
 def person_of(row: AnyRow) -> Identifier:
@@ -292,4 +294,6 @@ def _record_of(row: sa.Row[tuple[object, ...]], channels: list[RecordChannelRow]
         stamps_due=row.stamps_due,
         plan_id=row.plan_id,
         selected_by=row.selected_by,
+        by_job=row.bulk_job_id is not None and row.due,
+        in_job=row.bulk_job_id is not None and not row.due,
     )

@@ -214,22 +214,7 @@ class Runs:
 
     def intend(self, run_id: str, object_name: str, changes: Sequence[Intended], now: datetime) -> None:
         """Store intended writes, before they are sent."""
-        rows = [
-            {
-                "run_id": run_id,
-                "record_id": change.record_id,
-                "object": object_name,
-                "crm_id": change.crm_id,
-                "fields": {
-                    name: f"{STATUS if name in change.statuses else ''}{self._seal.hash(value)}"
-                    for name, value in change.after.items()
-                },
-                "before": self._seal.seal(change.before),
-                "state": ChangeState.INTENDED,
-                "at": now,
-            }
-            for change in changes
-        ]
+        rows = change_rows(self._seal, run_id, object_name, changes, now)
         if rows:
             with self._db.write() as connection:
                 connection.execute(sa.insert(t.change), rows)
@@ -361,6 +346,28 @@ class Runs:
                 records=int(connection.scalar(_OPEN_RECORDS) or 0),
                 parked=int(connection.scalar(_PARKED_RECORDS) or 0),
             )
+
+
+def change_rows(
+    seal: Seal, run_id: str, object_name: str, changes: Sequence[Intended], now: datetime
+) -> list[dict[str, object]]:
+    """Build the rows of `change` for intended writes."""
+    return [
+        {
+            "run_id": run_id,
+            "record_id": change.record_id,
+            "object": object_name,
+            "crm_id": change.crm_id,
+            "fields": {
+                name: f"{STATUS if name in change.statuses else ''}{seal.hash(value)}"
+                for name, value in change.after.items()
+            },
+            "before": seal.seal(change.before),
+            "state": ChangeState.INTENDED,
+            "at": now,
+        }
+        for change in changes
+    ]
 
 
 def _run_of(row: sa.Row[tuple[object, ...]]) -> RunRow:

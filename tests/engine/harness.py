@@ -20,6 +20,7 @@ from connector.app.plans import PlanOrigin, freeze
 from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
 from connector.app.wiring import Configured, connect_crm, connect_providers, open_ledger, still_at_work
 from connector.config import LoadedMapping, Settings, load_mapping
+from connector.core.crm_api import CrmApi
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
 from connector.core.preview import Preview
@@ -28,6 +29,7 @@ from connector.crm.interface import Selection
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.engine.context import AccountLimits, Run, Services
 from connector.engine.preview import preview
+from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
 from connector.jobs.inline import EXPLAINED_S
 from connector.providers.registry import REGISTRY
@@ -292,16 +294,26 @@ class Harness:
             ledger.close()
             crm.close()
 
-    def sync(self, selections: Mapping[str, Selection] | None = None, command: str = "sync") -> Report:
+    def sync(
+        self,
+        selections: Mapping[str, Selection] | None = None,
+        command: str = "sync",
+        api: CrmApi = CrmApi.REST,
+    ) -> Report:
         """Run one pass as a new process would. Checks that the report is complete and free of personal data."""
         with self.services() as services, services.ledger.hold_run_lock(self.mappings):
-            report = run_pass(services, RunSpec(command, self.mappings, selections or {}))
+            report = run_pass(services, RunSpec(command, self.mappings, selections or {}, api=api))
         assert sum(report.outcomes.values()) == report.selected
         text = json.dumps(report.to_json())
         assert "@example" not in text
         assert "+1 415" not in text
         assert "+1415" not in text
         return report
+
+    def backfill(self, api: CrmApi = CrmApi.BULK) -> Report:
+        """Enrich every record that meets the mappings' conditions, regardless of its flag."""
+        chosen = {name: replace(flagged(one), flag=None) for name, one in self.mappings.items()}
+        return self.sync(chosen, "backfill", api)
 
     def plan(self, selections: Mapping[str, Selection] | None = None) -> FrozenPlan:
         """The frozen plan of a run that started now."""

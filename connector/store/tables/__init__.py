@@ -18,6 +18,7 @@ from connector.store.tables.purchases import (
     unusable_value,
 )
 from connector.store.tables.records import (
+    bulk_job,
     change,
     meta,
     monthly_sum,
@@ -31,6 +32,7 @@ from connector.store.tables.work import callback_receipt, job, request, request_
 
 __all__ = [
     "attempt",
+    "bulk_job",
     "callback_receipt",
     "change",
     "entry",

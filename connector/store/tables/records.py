@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text
 
-from connector.core.states import ChannelState, RecordState
+from connector.core.states import BulkJobState, ChannelState, RecordState
 from connector.store.tables.base import Json, metadata
 from connector.store.utc_time import UtcTime
 
@@ -66,6 +66,7 @@ record = Table(
     Column(
         "field_refused", sa.Boolean, nullable=False, server_default=sa.false()
     ),  # the CRM refused a field in the end
+    Column("bulk_job_id", Integer),  # the job that carries, or carried, its last update in this run
     # A value was written on its own, and its stamps (time and source) are not written yet.
     Column("stamps_due", sa.Boolean, nullable=False, server_default=sa.false()),
     Column("chosen", sa.Boolean, nullable=False, server_default=sa.false()),  # by a condition or ids, without a flag
@@ -107,6 +108,29 @@ Index(
     sqlite_where=record.c.state == RecordState.CLOSED,
     postgresql_where=record.c.state == RecordState.CLOSED,
 )
+
+Index(
+    "ix_record_bulk_job_id",
+    record.c.bulk_job_id,
+    sqlite_where=record.c.bulk_job_id.is_not(None),
+    postgresql_where=record.c.bulk_job_id.is_not(None),
+)
+
+# A job of updates that a CRM processes later.
+bulk_job = Table(
+    "bulk_job",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", String(40), nullable=False),
+    Column("mapping", String(40), nullable=False),
+    Column("object", String(80), nullable=False),
+    Column("crm_job_id", String(80)),
+    Column("state", String(8), nullable=False),  # planned | created | ended
+    Column("size", Integer, nullable=False),  # records
+    Column("at", UtcTime, nullable=False),
+)
+_IS_UNFINISHED = bulk_job.c.state != BulkJobState.ENDED
+Index("ix_bulk_job_mapping", bulk_job.c.mapping, sqlite_where=_IS_UNFINISHED, postgresql_where=_IS_UNFINISHED)
 
 # One channel requested for a record.
 record_channel = Table(
