@@ -83,7 +83,7 @@ def _take_up_page(
         else _limited_to(plan, mapping, record, is_continued=record.crm_id in continued)
         for record in decided
     ]
-    keep(run, mapping, planned, chosen=plan.chosen)
+    keep(run, mapping, planned, page, chosen=plan.chosen)
 
 
 def _is_continued(plan: FrozenPlan, mapping: MappingFile, record: CrmRecord, row: RecordRow | None) -> bool:

@@ -16,6 +16,7 @@ from connector.crm.interface import Selection
 from connector.engine.context import Run
 from connector.engine.guards import SameReason, stop_for_same_reason, usual_pages
 from connector.engine.older_copy import check_stamps
+from connector.engine.unchanged import finish_unchanged
 from connector.store.planned import PlannedChannel, PlannedRecord, PlanScope
 
 
@@ -48,21 +49,23 @@ def select(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool 
         guarded: stop if the first records are all skipped for one reason; off for requests, which name their records.
     """
     guard, waiting, count = SameReason(), list[PlannedRecord](), 0
+    read: list[CrmRecord] = []  # the records of `waiting`
     chosen = selection.flag is None
     with closing(_pages(run, selection)) as pages:
         for page in usual_pages(run, mapping, pages) if usual else pages:
-            planned = plan_page(run, mapping, page)
+            planned, records = plan_page(run, mapping, page), page
             if guarded and (waiting or not guard.is_decided):
                 guard.add(planned)
                 waiting += planned
+                read += page
                 if not guard.is_decided:
                     continue
-                planned, waiting = waiting, []
+                planned, records, waiting, read = waiting, read, [], []
                 if stop_for_same_reason(run, mapping, guard, chosen=chosen):
                     return count
-            count += keep(run, mapping, planned, chosen=chosen)
+            count += keep(run, mapping, planned, records, chosen=chosen)
     if waiting and not stop_for_same_reason(run, mapping, guard, chosen=chosen):
-        count += keep(run, mapping, waiting, chosen=chosen)
+        count += keep(run, mapping, waiting, read, chosen=chosen)
     return count
 
 
@@ -90,18 +93,27 @@ def _is_worth_a_job(run: Run, bulk: BulkApi, selection: Selection) -> bool:
     return count > bulk.read_from
 
 
-def keep(run: Run, mapping: MappingFile, planned: Sequence[PlannedRecord], *, chosen: bool) -> int:
-    """Store the plan of a page; returns the number of records.
+def keep(
+    run: Run,
+    mapping: MappingFile,
+    planned: Sequence[PlannedRecord],
+    records: Sequence[CrmRecord],
+    *,
+    chosen: bool,
+) -> int:
+    """Store the plan of a page, and finish the records that need no update; returns the number of records.
 
     Args:
         run: the run.
         mapping: the mapping of the records.
         planned: the page.
+        records: its records as they were read.
         chosen: the records were chosen by a condition or ids, regardless of their flag.
     """
     scope = PlanScope(run.id, mapping.name, mapping.object, mapping.crm, chosen, run.read_first)
     run.services.ledger.planning.save(scope, planned, run.now(), run.selected)
     run.selected += len(planned)
+    finish_unchanged(run, mapping, records)
     run.reuses += sum(isinstance(one.decision, Reuse) for record in planned for one in record.channels)
     run.services.progress.step(len(planned))
     return len(planned)

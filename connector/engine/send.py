@@ -4,6 +4,7 @@ Every update of a record is sent here, so that it is based on a read of at most 
 is in the ledger.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,15 +81,23 @@ def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
     services, read_s = run.services, run.monotonic()
     records = services.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
     views = services.ledger.records.purchase_views(c.purchase_id for row in rows for c in row.channels if c.purchase_id)
-    info = services.crm.describe(mapping.object)
-    rules = WriteRules(
+    return Reading(run, mapping, read_s, records, views, _rules(run, mapping))
+
+
+def with_records(run: Run, mapping: MappingFile, records: Mapping[str, CrmRecord]) -> Reading:
+    """The reading of records that have no purchases and were read before; nothing may be sent from it."""
+    return Reading(run, mapping, -math.inf, records, {}, _rules(run, mapping))
+
+
+def _rules(run: Run, mapping: MappingFile) -> WriteRules:
+    services, info = run.services, run.services.crm.describe(mapping.object)
+    return WriteRules(
         mapping,
         info.lengths(),
         services.ledger.seal.matches,
         services.crm.written_time(run.now()),
         info.fixed_lengths(),
     )
-    return Reading(run, mapping, read_s, records, views, rules)
 
 
 def fresh_since(services: Services, read_s: float) -> Callable[[], bool]:

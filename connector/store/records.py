@@ -192,6 +192,17 @@ class Records:
         """List the records of this run that are ready to be written, ordered by mapping."""
         return self._rows(_READY, {"of_run": run_id, "most": limit})
 
+    def due_of(self, run_id: str, mapping: str, crm_ids: Sequence[str]) -> list[RecordRow]:
+        """List those of these CRM records that are ready to be written in this run."""
+        mine = (_R.mapping == mapping, _R.state == RecordState.OPEN, _R.run_id == run_id, IS_DUE)
+        with self._db.read() as connection:
+            ids = [
+                found
+                for part in chunks(crm_ids)
+                for found in connection.scalars(sa.select(_R.id).where(*mine, _R.crm_id.in_(part)))
+            ]
+            return records_with_channels(connection, ids)
+
     def incomplete(self, run_id: str, mapping: str, limit: int, after: int = 0) -> list[RecordRow]:
         """List the open records of this run that still wait for a vendor, a lookup or a later run.
 

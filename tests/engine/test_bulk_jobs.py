@@ -184,7 +184,7 @@ def test_a_lost_answer_loses_nothing(
 
 def test_a_refused_job_leads_to_single_calls(world: World, harness: Harness, leads: list[str]) -> None:
     harness = emails(harness)
-    world.arm("salesforce", "ingest_create", "status", status=400, code="INVALIDENTITY")
+    world.arm("salesforce", "ingest_create", "status", status=400, errorCode="INVALIDENTITY", message="no jobs")
     assert_delivered(world, leads, harness.backfill())
     assert requests(world, "update_many") == 1
 
