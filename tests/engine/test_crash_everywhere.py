@@ -238,6 +238,49 @@ def clock_set_twice(world: World) -> Scene:
     return Scene(world, [_merged("lead", {"work_email": {"from": ["lensmor"]}})], due, {})
 
 
+def by_jobs(world: World) -> Scene:
+    """A backfill reads and writes by jobs; a row is locked, one is refused, and people edit before and after."""
+    people = [world.person() for _ in range(4)]
+    leads = [world.lead(person, Enrichment_Requested__c=False) for person in people]
+    filled = world.lead(world.person(), Enrichment_Requested__c=False)
+    rule = ["no emails"]
+    world.org.add_validation("Lead", lambda row: bool(rule and row["Email"] and row["Id"] == leads[0]))
+    world.org.lock(leads[1], times=2)
+    world.clock.at(3, lambda: world.edit(filled, Email=EDITED))
+    world.clock.at(900, rule.clear)
+    due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
+    due |= {(lead, "MobilePhone"): "" for lead in leads}
+
+    def finish(harness: Harness) -> None:
+        harness.other().backfill()
+        harness.other().syncs(ROUNDS)
+        world.clock.advance(days=1)  # a removed rule goes unnoticed: the value is offered again once a day
+        harness.other().backfill()
+        harness.other().syncs(ROUNDS)
+
+    mappings = [_merged("lead", {"work_email": {"from": ["lensmor"]}})]
+    return Scene(world, mappings, due, {(filled, "Email"): EDITED}, Harness.backfill, finish=finish)
+
+
+def by_failing_jobs(world: World) -> Scene:
+    """The job that writes fails halfway, and answers about it are lost."""
+    people = [world.person() for _ in range(3)]
+    leads = [world.lead(person, Enrichment_Requested__c=False) for person in people]
+    world.arm("salesforce", "ingest_job", "job_failed")
+    for operation in ("ingest_create", "ingest_upload", "ingest_state", "query_job_create", "query_job_results"):
+        world.arm("salesforce", operation, "drop_after")
+    due = {(lead, "Email"): str(person.email) for lead, person in zip(leads, people, strict=True)}
+
+    def finish(harness: Harness) -> None:
+        for _ in range(3):
+            harness.other().backfill()
+            world.clock.advance(minutes=16)
+        harness.other().syncs(ROUNDS)
+
+    mappings = [_merged("lead", {"work_email": {"from": ["lensmor"]}, "phone": None})]
+    return Scene(world, mappings, due, {}, Harness.backfill, finish=finish)
+
+
 SCENES = (
     lensmor_only,
     waterfall,
@@ -249,6 +292,8 @@ SCENES = (
     restored,
     shared_by_mappings,
     clock_set_twice,
+    by_jobs,
+    by_failing_jobs,
 )
 
 
