@@ -263,7 +263,10 @@ class Application:
             self._bind(services, record=False)
             selections = {} if chosen is None else self.selections(services.crm, chosen, self.mappings)
             now = self.clock.now()
-            found, records = preview(forecast_run(services, self.mappings, now, self._progress), selections)
+            forecast = forecast_run(services, self.mappings, now, self._progress)
+            if selections and chosen is not None:
+                forecast.api = chosen.api
+            found, records = preview(forecast, selections)
             if out is not None:
                 loaded = {name: (self._given[name], one) for name, one in self.loaded.items()}
                 sources = self._mapped_sources(services)

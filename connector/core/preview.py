@@ -45,6 +45,19 @@ class CreditForecast:
 
 
 @dataclass(frozen=True, slots=True)
+class CallForecast:
+    """The requests to a CRM that a run would make.
+
+    Attributes:
+        most_calls: the requests if every record changes.
+        left_today: those left today, without the reserve; None if the quota is unknown.
+    """
+
+    most_calls: int
+    left_today: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """The result of a forecast.
 
@@ -54,6 +67,7 @@ class Preview:
         skips: the number of records by channel and reason.
         joins: the number of record channels that share or reuse a purchase, at no cost.
         notes: sentences about guards and deferrals of the run.
+        crm_calls: the requests to each CRM.
     """
 
     mappings: tuple[str, ...]
@@ -65,6 +79,7 @@ class Preview:
     joins: int = 0
     fallbacks: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    crm_calls: Mapping[str, CallForecast] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON document of `plan --json`."""
@@ -91,5 +106,6 @@ class Preview:
             ],
             "joins": self.joins,
             "skips": {channel: dict(reasons) for channel, reasons in self.skips.items()},
+            "crm": {name: asdict(calls) for name, calls in self.crm_calls.items()},
             "notes": list(self.notes),
         }

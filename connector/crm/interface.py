@@ -187,13 +187,25 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The requests of this client, and the org's daily quota as last reported."""
+    """The requests of this client, and the org's daily quota as last reported.
+
+    Attributes:
+        reserve_percent: the part of the quota that the connector never uses.
+    """
 
     read_calls: int = 0
     write_calls: int = 0
     other_calls: int = 0
     daily_used: int | None = None
     daily_limit: int | None = None
+    reserve_percent: int = 0
+
+    @property
+    def daily_left(self) -> int | None:
+        """The requests that are left today, without the reserve; None if the quota is unknown."""
+        if self.daily_used is None or not self.daily_limit:
+            return None
+        return max(0, self.daily_limit * (100 - self.reserve_percent) // 100 - self.daily_used)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ The attention entry of each guard names the next step; `sync --all` and `backfil
 from collections.abc import Iterator, Sequence
 from statistics import median
 
+from connector.core.crm_calls import CallSizes, records_for
 from connector.core.mapping import MappingFile
 from connector.core.model import Attention, Channel, CrmRecord
 from connector.core.plan import Skip
@@ -135,6 +136,39 @@ def usual_pages(run: Run, mapping: MappingFile, pages: Iterator[list[CrmRecord]]
         held = []
     if held:
         yield held
+
+
+def affordable_pages(run: Run, pages: Iterator[list[CrmRecord]]) -> Iterator[list[CrmRecord]]:
+    """Yield as many records as the CRM's requests that are left today can read and write; the others keep their flag.
+
+    The records that earlier runs have left open come first.
+    """
+    left = run.services.crm.usage().daily_left
+    if left is None:
+        yield from pages
+        return
+    most = max(0, records_for(left, call_sizes(run)) - run.services.ledger.run_outcomes.open_records(run.id))
+    for page in pages:
+        if len(page) > most:
+            _report_quota(run, left)
+            if most:
+                yield page[:most]
+            return
+        most -= len(page)
+        yield page
+
+
+def call_sizes(run: Run) -> CallSizes:
+    """The records of one CRM request of each kind in this run."""
+    crm = run.services.crm
+    return CallSizes(crm.read_size, crm.write_size, None if run.bulk is None else run.bulk.most_rows)
+
+
+def _report_quota(run: Run, left: int) -> None:
+    label = run.services.crm.label
+    text = f"{label} allows {left:,} more requests today, without the reserve: records beyond that are left for later"
+    run.leave_for_later(text)
+    run.services.progress.note(text)
 
 
 def _report_many(run: Run, mapping: MappingFile, usual: int, taken: int) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from connector.core.crm_calls import calls_for, records_for
 from connector.core.errors import DownError, NotThereError, RefusedError
 from connector.core.frozen import FrozenRecord
 from connector.core.mapping import MappingFile
@@ -20,11 +21,19 @@ from connector.core.plan import (
     SourcesExhausted,
     may_cost,
 )
-from connector.core.preview import CapInForce, CreditForecast, Preview
+from connector.core.preview import CallForecast, CapInForce, CreditForecast, Preview
 from connector.core.spend import Cap
 from connector.crm.interface import Selection
 from connector.engine.context import Run
-from connector.engine.guards import ANSWERS, MANY_TIMES, SameReason, has_no_values, is_unusual, usual_number
+from connector.engine.guards import (
+    ANSWERS,
+    MANY_TIMES,
+    SameReason,
+    call_sizes,
+    has_no_values,
+    is_unusual,
+    usual_number,
+)
 from connector.engine.prices import why_too_dear
 from connector.engine.select import flagged, plan_pages, within
 from connector.store.credits import BALANCE, CapRules
@@ -170,8 +179,13 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dic
         joins=count.joins,
         fallbacks=dict(count.next_sources),
         notes=tuple(_notes(run, selections, count, guards)),
+        crm_calls={run.services.crm.name: _crm_calls(run, count.selected)},
     )
     return found, count.frozen
+
+
+def _crm_calls(run: Run, records: int) -> CallForecast:
+    return CallForecast(calls_for(records, call_sizes(run)), run.services.crm.usage().daily_left)
 
 
 def _notes(
@@ -180,6 +194,10 @@ def _notes(
     """Describe the guards that would stop a run of these records."""
     for reason in run.closed.values():
         yield f"{reason}; a run buys nothing there"
+    calls = _crm_calls(run, count.selected)
+    if calls.left_today is not None and calls.most_calls > calls.left_today:
+        most = records_for(calls.left_today, call_sizes(run))
+        yield f"{run.services.crm.label} allows {calls.left_today:,} more requests today: a run takes {most:,} records"
     for name, guard in guards.items():
         if guard.reason():
             yield (

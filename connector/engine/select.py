@@ -14,7 +14,7 @@ from connector.core.values import stored_form
 from connector.crm.bulk import BulkApi
 from connector.crm.interface import Selection
 from connector.engine.context import Run
-from connector.engine.guards import SameReason, stop_for_same_reason, usual_pages
+from connector.engine.guards import SameReason, affordable_pages, stop_for_same_reason, usual_pages
 from connector.engine.older_copy import check_stamps
 from connector.engine.unchanged import finish_unchanged
 from connector.store.planned import PlannedChannel, PlannedRecord, PlanScope
@@ -51,7 +51,8 @@ def select(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool 
     guard, waiting, count = SameReason(), list[PlannedRecord](), 0
     read: list[CrmRecord] = []  # the records of `waiting`
     chosen = selection.flag is None
-    with closing(_pages(run, selection)) as pages:
+    with closing(_pages(run, selection)) as all_pages:
+        pages = affordable_pages(run, all_pages)
         for page in usual_pages(run, mapping, pages) if usual else pages:
             planned, records = plan_page(run, mapping, page), page
             if guarded and (waiting or not guard.is_decided):

@@ -257,8 +257,15 @@ def preview(document: Mapping[str, Any]) -> RenderableType:
     parts += _coverage(document)
     if document["joins"]:
         parts.append(Text(f"{document['joins']} more share a purchase with another record, or reuse one, at no cost."))
+    parts += [Text(_crm_calls(name, calls)) for name, calls in document.get("crm", {}).items()]
     parts += [Text(f"Note: {note}", style="yellow") for note in document.get("notes", [])]
     return Group(*parts)
+
+
+def _crm_calls(name: str, calls: Mapping[str, Any]) -> str:
+    left = calls["left_today"]
+    known = "" if left is None else f"; {left:,} are left today, without the reserve"
+    return f"At most {calls['most_calls']:,} requests to {name}{known}."
 
 
 def _would_buy(document: Mapping[str, Any]) -> Table:

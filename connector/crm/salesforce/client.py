@@ -328,7 +328,9 @@ class Client:
     def usage(self) -> Usage:
         """Requests so far."""
         used, limit = self._quota if self._quota else (None, None)
-        return Usage(self._calls["read"], self._calls["write"], self._calls["other"], used, limit)
+        return Usage(
+            self._calls["read"], self._calls["write"], self._calls["other"], used, limit, self._reserve_percent
+        )
 
     def close(self) -> None:
         """Close idle connections."""
