@@ -14,6 +14,7 @@ import phonenumbers
 
 from connector.core.digits import EXACT_BELOW
 from connector.core.invisible import has_control, trimmed, visible
+from connector.core.phone_parsing import parse
 
 MAX_PHONE_CHARACTERS = 64
 MIN_DIGITS = 7  # a local number without its area code
@@ -125,9 +126,8 @@ def _can_be_dialled(number: str) -> bool:
 
 def _is_plausible(number: str) -> bool:
     """Whether an international number is complete, and not a placeholder after its country code."""
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
+    parsed = parse(number)
+    if parsed is None:
         return True  # a country that the library does not know: accepted as given
     reason = phonenumbers.is_possible_number_with_reason(parsed)
     pieces = (phonenumbers.ValidationResult.TOO_SHORT, phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY)

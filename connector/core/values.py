@@ -7,6 +7,7 @@ from phonenumbers import CountryCodeSource, PhoneNumber
 
 from connector.core.mapping import ChannelMapping, PhoneChannel, PhoneFormat
 from connector.core.model import FieldValue
+from connector.core.phone_parsing import parse
 from connector.core.phones import Dialled, split
 
 _FORMATS = {
@@ -52,9 +53,8 @@ def format_phone(number: str, form: PhoneFormat, region: str | None) -> str:
     dialled = split(number)
     if form is PhoneFormat.AS_GIVEN or dialled is None:
         return number
-    try:
-        parsed = phonenumbers.parse(dialled.number, region, keep_raw_input=True)
-    except phonenumbers.NumberParseException:
+    parsed = parse(dialled.number, region)
+    if parsed is None:
         return number
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return number
@@ -69,9 +69,9 @@ def format_phone(number: str, form: PhoneFormat, region: str | None) -> str:
 
 def _reads_the_same(formatted: str, parsed: PhoneNumber) -> bool:
     """Whether the formatted text parses to the same number: the library drops a leading zero at each parse."""
-    again = phonenumbers.parse(formatted)
+    again = parse(formatted)
     national = phonenumbers.national_significant_number
-    return (again.country_code, national(again)) == (parsed.country_code, national(parsed))
+    return again is not None and (again.country_code, national(again)) == (parsed.country_code, national(parsed))
 
 
 def _is_of(parsed: PhoneNumber, region: str) -> bool:
