@@ -10,10 +10,10 @@ window is wider than that of single calls, so jobs serve backfills only.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from connector.core.crm_api import CrmApi
-from connector.core.errors import CrmRefusedError, PassingError
+from connector.core.errors import CrmRefusedError, DownError, PassingError
 from connector.core.mapping import MappingFile
 from connector.crm.bulk import BulkApi, BulkJob, JobState, UnfitRowsError
 from connector.engine import send
@@ -26,7 +26,6 @@ LOOKS_S = (2.0, 3.0, 5.0, 10.0, 20.0, 30.0)  # the waits between two looks at a 
 LONGEST_WAIT_S = 1800.0  # how long a run waits for its last job
 LONGEST_JOB = timedelta(hours=24)  # an older job is stopped
 ANSWERS_AT_ONCE = 500
-_NOT_ENDED = frozenset({JobState.OPEN, JobState.RUNNING})
 
 
 def is_worth_a_job(run: Run, rows: int) -> bool:
@@ -115,15 +114,30 @@ def resume(run: Run) -> None:
     for row in run.services.ledger.bulk_jobs.open(list(run.mappings)):
         if row.crm_job_id is None:  # its rows were never sent
             run.services.ledger.bulk_jobs.end(row.id)
-            continue
-        found = bulk.find(row.crm_job_id)
-        if found.state is JobState.OPEN or (found.state is JobState.RUNNING and _is_old(row, run.now())):
-            bulk.abort(row.crm_job_id)
-            found = bulk.find(row.crm_job_id)
-        if found.state in _NOT_ENDED:
-            run.leave_for_later(f"{run.services.crm.label} still processes a job of run {row.run_id}")
         else:
-            _store(run, bulk, row, found)
+            _resume(run, bulk, row, row.crm_job_id)
+
+
+def _resume(run: Run, bulk: BulkApi, row: BulkJobRow, crm_job_id: str) -> None:
+    found, is_old = bulk.find(crm_job_id), run.now() - row.at > LONGEST_JOB
+    if found.state is JobState.OPEN:  # its rows never arrived as a whole, so it has no answers
+        bulk.abort(crm_job_id)
+        run.services.ledger.bulk_jobs.end(row.id)
+        return
+    if found.state is JobState.RUNNING and is_old:
+        bulk.abort(crm_job_id)
+        found = bulk.find(crm_job_id)
+    if found.state is JobState.RUNNING:
+        run.leave_for_later(f"{run.services.crm.label} still processes a job of run {row.run_id}")
+        return
+    try:
+        _store(run, bulk, row, found)
+    except DownError as error:
+        if not is_old:
+            raise
+        # Without the answers, every record is compared again: nothing is written twice or lost.
+        run.services.progress.note(f"the answers of a job of run {row.run_id} cannot be read: {error}")
+        run.services.ledger.bulk_jobs.end(row.id)
 
 
 def _store(run: Run, bulk: BulkApi, row: BulkJobRow, found: BulkJob) -> None:
@@ -162,10 +176,6 @@ def _bulk_of(run: Run) -> BulkApi:
     if bulk is None:
         raise CrmRefusedError(f"{run.services.crm.label} has no jobs of updates")
     return bulk
-
-
-def _is_old(row: BulkJobRow, now: datetime) -> bool:
-    return now - row.at > LONGEST_JOB
 
 
 def _later(run: Run, seconds: float) -> float:

@@ -216,3 +216,15 @@ def _on_upload(world: World, action: Callable[[], object]) -> None:
             pending.pop()()
 
     world.org.after_read(watch)
+
+
+def test_unreadable_answers_do_not_block_records_for_ever(world: World, harness: Harness, leads: list[str]) -> None:
+    harness = emails(harness)
+    world.arm("salesforce", "ingest_job", "job_failed")
+    for operation in ("ingest_failed", "ingest_successful", "ingest_unprocessed"):
+        world.arm("salesforce", operation, "html", times=1000)
+    assert harness.backfill().exit_code == 4
+    assert harness.other().sync().exit_code == 4
+    world.clock.advance(days=1, minutes=1)
+    assert_delivered(world, leads, harness.other().sync())
+    assert world.paid_posts() == 1
