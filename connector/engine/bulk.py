@@ -17,7 +17,7 @@ from connector.core.errors import CrmRefusedError, DownError, PassingError
 from connector.core.mapping import MappingFile
 from connector.crm.bulk import BulkApi, BulkJob, JobState, UnfitRowsError
 from connector.engine import send
-from connector.engine.context import BulkJobInProgress, Run
+from connector.engine.context import BulkJobInProgress, Run, Services
 from connector.engine.send import Decided
 from connector.store.bulk_jobs import BulkJobRow
 
@@ -85,7 +85,7 @@ def look(run: Run) -> bool:
         job.looks += 1
         job.next_look_s = _later(run, LOOKS_S[min(job.looks, len(LOOKS_S) - 1)])
         return False
-    _store(run, bulk, job.row, found)
+    _store(run.services, bulk, job.row, found)
     run.bulk_job = None
     return True
 
@@ -108,43 +108,47 @@ def wait(run: Run) -> bool:
 
 def resume(run: Run) -> None:
     """Store the answers of jobs that earlier runs have sent; a job that still runs keeps its records."""
-    bulk = run.services.crm.bulk
-    if bulk is None:
-        return
     for row in run.services.ledger.bulk_jobs.open(list(run.mappings)):
-        if row.crm_job_id is None:  # its rows were never sent
-            run.services.ledger.bulk_jobs.end(row.id)
-        else:
-            _resume(run, bulk, row, row.crm_job_id)
+        if not settle(run.services, row):
+            run.leave_for_later(f"{run.services.crm.label} still processes a job of run {row.run_id}")
 
 
-def _resume(run: Run, bulk: BulkApi, row: BulkJobRow, crm_job_id: str) -> None:
-    found, is_old = bulk.find(crm_job_id), run.now() - row.at > LONGEST_JOB
+def settle(services: Services, row: BulkJobRow) -> bool:
+    """Store the answers of a job, if it has ended; returns whether it has.
+
+    Raises:
+        DownError: the CRM does not show the job, or its answers, at present.
+    """
+    jobs, bulk = services.ledger.bulk_jobs, services.crm.bulk
+    if row.crm_job_id is None or bulk is None:  # its rows were never sent
+        jobs.end(row.id)
+        return True
+    found, is_old = bulk.find(row.crm_job_id), services.clock.now() - row.at > LONGEST_JOB
     if found.state is JobState.OPEN:  # its rows never arrived as a whole, so it has no answers
-        bulk.abort(crm_job_id)
-        run.services.ledger.bulk_jobs.end(row.id)
-        return
+        bulk.abort(row.crm_job_id)
+        jobs.end(row.id)
+        return True
     if found.state is JobState.RUNNING and is_old:
-        bulk.abort(crm_job_id)
-        found = bulk.find(crm_job_id)
+        bulk.abort(row.crm_job_id)
+        found = bulk.find(row.crm_job_id)
     if found.state is JobState.RUNNING:
-        run.leave_for_later(f"{run.services.crm.label} still processes a job of run {row.run_id}")
-        return
+        return False
     try:
-        _store(run, bulk, row, found)
+        _store(services, bulk, row, found)
     except DownError as error:
         if not is_old:
             raise
         # Without the answers, every record is compared again: nothing is written twice or lost.
-        run.services.progress.note(f"the answers of a job of run {row.run_id} cannot be read: {error}")
-        run.services.ledger.bulk_jobs.end(row.id)
+        services.progress.note(f"the answers of a job of run {row.run_id} cannot be read: {error}")
+        jobs.end(row.id)
+    return True
 
 
-def _store(run: Run, bulk: BulkApi, row: BulkJobRow, found: BulkJob) -> None:
+def _store(services: Services, bulk: BulkApi, row: BulkJobRow, found: BulkJob) -> None:
     """Store the answers of a job that has ended; its records are compared once more."""
-    jobs = run.services.ledger.bulk_jobs
+    jobs = services.ledger.bulk_jobs
     if found.message:
-        run.services.progress.note(f"a job of {run.services.crm.label} ended early: {found.message}")
+        services.progress.note(f"a job of {services.crm.label} ended early: {found.message}")
     if found.state is JobState.COMPLETE and not found.failed and found.processed == row.size:
         jobs.all_accepted(row)
     elif found.state is not JobState.GONE:

@@ -191,7 +191,6 @@ class EventBuyer:
     def _close(self, run: "_Run", state: str) -> Report:
         name, credits_ = run.source.name, self.ledger.credits
         charged = credits_.charged_since(run.first_entry, [MAPPING]).get(name, 0)
-        totals = credits_.totals().get(name)
         figures = PurchaseFigures(bought=int(run.bought), delivered=int(run.bought), credits=charged)
         report = Report(
             run_id=run.id,
@@ -204,7 +203,7 @@ class EventBuyer:
             purchases={name: {Channel.EVENT.value: figures}} if run.bought else {},
             credits={
                 name: ProviderCredits(
-                    totals.open if totals else 0, charged, run.balances.get("before"), run.balances.get("after")
+                    credits_.held().get(name, 0), charged, run.balances.get("before"), run.balances.get("after")
                 )
             },
             crm={},
@@ -213,7 +212,7 @@ class EventBuyer:
             stopped=tuple(run.stopped),
         )
         self.ledger.runs.finish(run.id, state, report.to_json(), self.clock.now())
-        wrong = credits_.imbalance()
+        wrong = credits_.check(run.first_entry)
         if wrong:
             raise AccountingError(f"the accounting of run {run.id} does not close: {wrong}. Please report this")
         return report

@@ -18,7 +18,7 @@ from connector.core.restore import Step, put_back
 from connector.core.states import ChangeState, RunState
 from connector.core.values import stored_form
 from connector.crm.interface import ErrorClass, Rejection, Update, Usage
-from connector.engine import crowding
+from connector.engine import bulk, crowding
 from connector.engine.context import ATTENTION_SHOWN, Services
 from connector.engine.send import fresh_since
 from connector.engine.watching import watch_run
@@ -85,6 +85,7 @@ def undo(services: Services, run_id: str) -> Report:
         run_id: the full id of the run.
     """
     ledger, started_at = services.ledger, services.clock.now()
+    _settle_jobs(services, run_id)
     ledger.runs.mark_crashed(started_at)
     work = _Undo(services, ledger.runs.start("undo", [], started_at), run_id, started_at)
     watch_run(services, work.run_id, ())
@@ -102,6 +103,17 @@ def undo(services: Services, run_id: str) -> Report:
         _close(work, selected, RunState.FAILED, str(error))
         raise
     return _close(work, selected, RunState.STOPPED if stopped else RunState.FINISHED, stopped)
+
+
+def _settle_jobs(services: Services, run_id: str) -> None:
+    """Store the answers of the run's jobs: a job that still runs could write a value after it was undone.
+
+    Raises:
+        StopError: a job still runs.
+    """
+    for row in services.ledger.bulk_jobs.open_of(run_id):
+        if not bulk.settle(services, row):
+            raise StopError(f"{services.crm.label} still processes a job of this run; run the undo again later")
 
 
 def _by_record(changes: Sequence[ChangeRow]) -> list[_Written]:

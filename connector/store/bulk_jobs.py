@@ -79,6 +79,12 @@ class BulkJobs:
         with self._db.read() as connection:
             return [_row_of(row) for row in connection.execute(query)]
 
+    def open_of(self, run_id: str) -> list[BulkJobRow]:
+        """List the jobs of a run that have not ended."""
+        query = sa.select(t.bulk_job).where(_B.state != BulkJobState.ENDED, _B.run_id == run_id).order_by(_B.id)
+        with self._db.read() as connection:
+            return [_row_of(row) for row in connection.execute(query)]
+
     def answer(self, job: BulkJobRow, answers: Iterable[tuple[str, bool]]) -> None:
         """Store for records of a job, by CRM id, whether the CRM accepted the change."""
         found: dict[ChangeState, list[str]] = {ChangeState.WRITTEN: [], ChangeState.REJECTED: []}

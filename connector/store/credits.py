@@ -292,8 +292,9 @@ class Credits:
         The cost depends on these entries only, not on the size of the ledger. Totals without a difference count as
         checked. Returns an empty text if the accounting closes.
         """
-        with self._db.write() as connection:
+        with self._db.read() as connection:
             wrong = accounting.contradictions(connection, since_entry)
+        with self._db.write() as connection:
             return accounting.summary([*wrong, *totals.check(self._db, connection)])
 
     def open_imbalance(self) -> str:

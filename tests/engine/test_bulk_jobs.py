@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from harness import Harness, World, email_only
 
 from connector.core.crm_api import CrmApi
+from connector.core.errors import StopError
 from connector.core.model import Outcome
 from connector.core.report import Report
 from connector.core.states import BulkJobState, ChangeState
@@ -228,3 +229,15 @@ def test_unreadable_answers_do_not_block_records_for_ever(world: World, harness:
     world.clock.advance(days=1, minutes=1)
     assert_delivered(world, leads, harness.other().sync())
     assert world.paid_posts() == 1
+
+
+def test_an_undo_waits_for_the_job_of_its_run(world: World, harness: Harness, leads: list[str]) -> None:
+    harness = emails(harness)
+    world.arm("salesforce", "ingest_job", "job_stuck")
+    report = harness.backfill()
+    with harness.services() as services, pytest.raises(StopError, match="still processes a job"):
+        undo(services, report.run_id)
+    world.clock.advance(days=1, minutes=1)
+    with harness.services() as services:
+        undo(services, report.run_id)
+    assert not any(world.get(lead)["Email"] for lead in leads)
