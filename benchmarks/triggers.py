@@ -25,7 +25,7 @@ IDS = [f"00Q{number:012d}" for number in range(100)]
 SERVED = """
 import sys
 from connector.app.inbound import InboundService
-from connector.jobs.inline import SystemClock
+from connector.jobs.clock import SystemClock
 from connector.server.listen import bind, server
 from connector.server.site import Secrets, Site
 kind, url, mapping = sys.argv[1:]
@@ -43,7 +43,7 @@ if kind == "bare":
     application = Starlette(routes=[Route("/v1/enrichments", answer, methods=["POST"])])
 else:
     from connector.app.mappings import CATALOG
-    from connector.config import load_mapping
+    from connector.config.mapping_file import load_mapping
     from connector.core.mapping import MappingFile
     from connector.store.database import Database
     from connector.store.ledger import Ledger

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": set(),
     "config": set(),
     "simulator": set(),
-    "testing": {"crm.interface", "crm.bulk", "providers.interface", "providers.registration", "providers.http"},
+    "testing": {"crm.interface", "crm.bulk", "providers.interface", "providers.registration", "providers.connection"},
     "core": set(),
 }
 # Former names in the code, which each have one replacement.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from connector.app.belonging import bind
 from connector.app.configuring import DEFAULT_CRM, Configured, folder_of, survey
-from connector.app.credits import credits_of
 from connector.app.delegation import Backfill, DelegatedRun, delegate, has_worker, turn
 from connector.app.id_files import may_be_of, read_id_file, spellings
 from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
@@ -17,8 +16,6 @@ from connector.app.older_copy import forecast_run
 from connector.app.past_runs import find_run, with_details
 from connector.app.plans import PlanOrigin, check_age, check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_exposure, driving, serve, work
-from connector.app.status import status_of
-from connector.app.views import CreditsView, StatusView
 from connector.app.wiring import connect_crm, connect_providers, open_ledger, still_at_work
 from connector.config import env_file_here
 from connector.core.crm_api import CrmApi
@@ -36,7 +33,8 @@ from connector.engine.resolve import OperatorDecision, resolve
 from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
 from connector.engine.undo import undo
-from connector.jobs.inline import Driver, SystemClock, owner, run_under_lock
+from connector.jobs.clock import SystemClock
+from connector.jobs.inline import Driver, owner, run_under_lock
 from connector.jobs.schedule import next_sync
 from connector.store.ledger import Ledger
 
@@ -362,16 +360,6 @@ class Application:
         ]
         if problems:
             raise MappingError(problems)
-
-    def credits(self) -> CreditsView:
-        """The vendors' current balances, the ledger's holds and charges, and the spend of each month."""
-        with self.ledger(must_exist=False) as ledger:
-            return credits_of(self.configured, ledger, self.clock)
-
-    def status(self) -> StatusView:
-        """Open work, and the next step for each kind of it."""
-        with self.ledger() as ledger:
-            return status_of(ledger, self.ledger_place, self.clock.now())
 
     def resolve(self, purchase_id: int, word: str) -> str:
         """Record an operator's decision on a purchase, if its state allows it; returns a sentence about the effect."""

@@ -12,7 +12,8 @@ from connector.app.mappings import GivenMappings, load_mappings
 from connector.app.older_copy import older_copy_warning
 from connector.app.private_files import open_to_others, why_nothing_can_be_bought
 from connector.app.wiring import connect_crm, connect_providers, ledger_in_memory, open_ledger, still_at_work
-from connector.config import LoadedMapping, env_file_here
+from connector.config import env_file_here
+from connector.config.mapping_file import LoadedMapping
 from connector.config.schedule import next_time
 from connector.core.errors import ConfigurationError, ConnectorError
 from connector.core.mapping import MappingFile
@@ -22,7 +23,7 @@ from connector.crm.registry import CRMS
 from connector.engine.context import AccountLimits
 from connector.engine.overdue import attention_of
 from connector.engine.select import flagged
-from connector.jobs.inline import SystemClock
+from connector.jobs.clock import SystemClock
 from connector.providers.interface import Provider
 from connector.store.ledger import Ledger
 

@@ -13,7 +13,8 @@ from connector.config import env_file_here
 from connector.core.report import Report
 from connector.engine.context import Progress, Silent
 from connector.engine.event_purchase import EventBuyer
-from connector.jobs.inline import SystemClock, owner
+from connector.jobs.clock import SystemClock
+from connector.jobs.inline import owner
 from connector.providers.events import EventCatalogue, EventFilter
 from connector.providers.interface import EventAccess
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.config import LoadedMapping, load_mapping
+from connector.config.mapping_file import LoadedMapping, load_mapping
 from connector.core.errors import MappingError
 from connector.core.identifiers import IdentifierKind
 from connector.core.mapping import Catalog, mapping_model

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from connector.config import LoadedMapping
+from connector.config.mapping_file import LoadedMapping
 from connector.core.errors import ConfigurationError
 from connector.core.frozen import FrozenMapping, FrozenPlan, FrozenRecord
 from connector.core.person import Source

@@ -16,7 +16,9 @@ from connector import simulator as simulator_package
 from connector.app.configuring import LEDGER_FILE
 from connector.app.mappings import CATALOG
 from connector.app.wiring import Configured
-from connector.config import ENV_FILE, Settings, find_mapping, load_mapping, read_group
+from connector.config import ENV_FILE, Settings, read_group
+from connector.config.finding import find_mapping
+from connector.config.mapping_file import load_mapping
 from connector.core.errors import ConfigurationError
 from connector.core.identifiers import IdentifierKind, Shape
 from connector.core.mapping import MappingFile

@@ -11,8 +11,8 @@ from connector.core.errors import ConfigurationError
 from connector.crm.interface import Crm
 from connector.crm.registration import CrmConnection
 from connector.crm.registry import CRMS
+from connector.providers.connection import Connection
 from connector.providers.events import EventCatalogue
-from connector.providers.http import Connection
 from connector.providers.interface import Provider
 from connector.providers.registration import BuiltWith, ProviderSettings
 from connector.providers.registry import REGISTRY

@@ -28,7 +28,7 @@ def doctor(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_fil
     Example:
       connector doctor -m lead -m contact
     """
-    from connector.app import doctor as examine
+    from connector.app.doctor import doctor as examine
 
     findings = examine(mappings, env_file)
     document = {
@@ -69,9 +69,9 @@ def credits_(as_json: bool, env_file: Path | None) -> None:
     Example:
       connector credits
     """
-    from connector.app import Application
+    from connector.app.ledger_access import LedgerAccess
 
-    show(Application((), env_file).credits(), as_json=as_json, render=_credits)
+    show(LedgerAccess(env_file).credits(), as_json=as_json, render=_credits)
 
 
 def _credits(document: Mapping[str, Any]) -> RenderableType:

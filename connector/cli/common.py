@@ -20,7 +20,7 @@ from connector.core.run_figures import FiguresReader
 from connector.report import text
 
 if TYPE_CHECKING:  # imported by the commands themselves: start-up time
-    from connector.app import Application
+    from connector.app.application import Application
 
 _QUIET = "connector.quiet"
 F = TypeVar("F", bound=Callable[..., Any])

@@ -29,9 +29,9 @@ def status(ctx: click.Context, as_json: bool, env_file: Path | None) -> None:
     Example:
       connector status
     """
-    from connector.app import Application
+    from connector.app.ledger_access import LedgerAccess
 
-    found = Application((), env_file).status()
+    found = LedgerAccess(env_file).status()
     show(found, as_json=as_json, render=_status)
     if found.accounting:
         complain(f"error: the ledger's accounting does not add up: {found.accounting}")
@@ -98,10 +98,10 @@ def runs(limit: int, since: datetime | None, as_json: bool, env_file: Path | Non
     Example:
       connector runs --since 2026-11-20
     """
-    from connector.app import Application
+    from connector.app.ledger_access import LedgerAccess
     from connector.app.past_runs import runs_view
 
-    with Application((), env_file).ledger() as ledger:
+    with LedgerAccess(env_file).ledger() as ledger:
         found = runs_view(ledger, limit, None if since is None else since.replace(tzinfo=UTC))
     show(found, as_json=as_json, render=_runs)
 
@@ -147,10 +147,10 @@ def show_run(run: str, as_json: bool, env_file: Path | None) -> None:
     Example:
       connector show latest
     """
-    from connector.app import Application
+    from connector.app.ledger_access import LedgerAccess
     from connector.app.past_runs import INTERRUPTED, find_run
 
-    with Application((), env_file).ledger() as ledger:
+    with LedgerAccess(env_file).ledger() as ledger:
         found = find_run(ledger, run)
     if found.report is None and found.state == INTERRUPTED:
         raise ConfigurationError(
@@ -182,10 +182,10 @@ def export(run: str, csv_file: Path, env_file: Path | None) -> None:
       connector export latest --csv outcomes.csv
       connector export latest --csv - | head
     """
-    from connector.app import Application
+    from connector.app.ledger_access import LedgerAccess
     from connector.app.past_runs import find_run, outcomes_of, with_details
 
-    with Application((), env_file).ledger() as ledger:
+    with LedgerAccess(env_file).ledger() as ledger:
         found = with_details(find_run(ledger, run))
         rows = (
             (one.mapping, one.object, one.record_id, one.outcome, one.reason, one.attention)

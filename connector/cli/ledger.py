@@ -33,7 +33,7 @@ def trust(provider: str | None, yes: bool, env_file: Path | None) -> None:
     Example:
       connector ledger trust salesfinity
     """
-    from connector.app import Application
+    from connector.app.application import Application
     from connector.app.older_copy import check_trust, trust_ledger
 
     application = Application((), env_file)

@@ -30,7 +30,7 @@ def resolve(purchase_id: int, decision: str | None, env_file: Path | None) -> No
     Example:
       connector resolve 17 --give-up
     """
-    from connector.app import Application
+    from connector.app.application import Application
 
     if decision is None:
         raise click.UsageError(
@@ -53,7 +53,7 @@ def forget(record_id: str, yes: bool, env_file: Path | None) -> None:
     Example:
       connector forget 00Q000000000001AAA
     """
-    from connector.app import Application
+    from connector.app.application import Application
 
     with Application((), env_file).ledger():  # fails before the question if there is no ledger
         pass
@@ -82,7 +82,7 @@ def release(mapping: str, yes: bool, env_file: Path | None) -> None:
     Example:
       connector release old-leads
     """
-    from connector.app import Application
+    from connector.app.application import Application
 
     with Application((), env_file).ledger():  # fails before the question if there is no ledger
         pass

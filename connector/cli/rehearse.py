@@ -40,7 +40,7 @@ def demo() -> None:
     Example:
       connector demo
     """
-    from connector.app import Application
+    from connector.app.application import Application
     from connector.app.rehearsal import Rehearsal, demo_mappings
 
     console = out()

@@ -71,7 +71,7 @@ def plan(
       connector plan -m lead
       connector plan -m lead --where "LeadSource = 'Trade Show'" --limit 500 --out plan.json
     """
-    from connector.app import Application
+    from connector.app.application import Application
 
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
@@ -97,7 +97,8 @@ def apply(ctx: click.Context, plan: Path, yes: bool, as_json: bool, env_file: Pa
     Example:
       connector apply plan.json
     """
-    from connector.app import Application, read_plan
+    from connector.app.application import Application
+    from connector.app.plans import read_plan
 
     frozen = read_plan(plan)
     costs = _costs(frozen.ceiling)
@@ -129,7 +130,8 @@ def sync(
     Example:
       connector sync -m lead -m contact
     """
-    from connector.app import Application, flag_lines
+    from connector.app.application import Application
+    from connector.app.limits_view import flag_lines
 
     with LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
@@ -179,7 +181,8 @@ def backfill(
     Example:
       connector backfill -m lead --where "CreatedDate = LAST_N_DAYS:90 AND Email = null" --limit 1000
     """
-    from connector.app import Application, most_credits
+    from connector.app.application import Application
+    from connector.app.limits_view import most_credits
 
     if not where and not ids:
         raise click.UsageError("name the records: --where SOQL, or --ids FILE")
@@ -214,7 +217,7 @@ def undo(ctx: click.Context, run: str, yes: bool, as_json: bool, env_file: Path 
     Example:
       connector undo 20261120T100000-a1b2c3
     """
-    from connector.app import Application
+    from connector.app.application import Application
     from connector.app.past_runs import find_run
 
     with Application((), env_file).ledger() as ledger:

@@ -28,7 +28,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
     Example:
       connector serve -m lead -m contact --host 0.0.0.0 --port 8080
     """
-    from connector.app import Application
+    from connector.app.application import Application
     from connector.report.logs import log_to_stderr
     from connector.server.listen import bind, is_loopback_host, server
     from connector.server.site import Secrets, Site
@@ -72,7 +72,7 @@ def worker(mappings: tuple[str, ...], concurrency: int, env_file: Path | None) -
     Example:
       connector worker -m lead -m contact
     """
-    from connector.app import Application
+    from connector.app.application import Application
     from connector.report.logs import log_to_stderr
 
     notes = StartNotes()

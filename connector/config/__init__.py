@@ -1,9 +1,10 @@
-"""Settings from the environment or a `.env` file, and mapping files with errors that name file, line and key."""
+"""Settings from the environment or a `.env` file, and mapping files with errors that name file, line and key.
+
+`finding` and `mapping_file` are imported by themselves: only commands with `-m` need a YAML library.
+"""
 
 from connector.config.addresses import check_url, database_url
 from connector.config.environment import ENV_FILE, PREFIXES, Values, env_file_here, file_texts, read_values
-from connector.config.finding import find_mapping
-from connector.config.mapping_file import LoadedMapping, load_mapping
 from connector.config.problems import SettingProblem, raise_all
 from connector.config.settings import (
     ReservedSettings,
@@ -17,7 +18,6 @@ from connector.config.settings import (
 __all__ = [
     "ENV_FILE",
     "PREFIXES",
-    "LoadedMapping",
     "ReservedSettings",
     "SettingProblem",
     "Settings",
@@ -26,8 +26,6 @@ __all__ = [
     "database_url",
     "env_file_here",
     "file_texts",
-    "find_mapping",
-    "load_mapping",
     "raise_all",
     "read_group",
     "read_settings",

@@ -5,12 +5,15 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from connector.core.addresses import is_loopback, is_proxy_address
 from connector.core.errors import ConfigurationError
 from connector.net.tls import FILE_SETTINGS, FOLDER_SETTING, trusted
-from connector.net.transport import BoundedTransport
+
+if TYPE_CHECKING:  # imported when a transport is made: start-up time
+    from connector.net.transport import BoundedTransport
 
 PROXY_SETTINGS = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 NETWORK_SETTINGS = (*PROXY_SETTINGS, *FILE_SETTINGS, FOLDER_SETTING)
@@ -26,12 +29,14 @@ class NetworkSettings:
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # a proxy's address may hold a password
 
-    def transport(self, url: str, connect_retries: int = 0, *, reuse: bool = True) -> BoundedTransport:
+    def transport(self, url: str, connect_retries: int = 0, *, reuse: bool = True) -> "BoundedTransport":
         """A transport to the site at an address; it keeps connections open unless `reuse` is false.
 
         Raises:
             ConfigurationError: the proxy or the certificates for the address cannot be used.
         """
+        from connector.net.transport import BoundedTransport
+
         setting, proxy = self.proxy_for(url)
         tls = self.tls if url.startswith("https") else None
         return BoundedTransport(tls, proxy, setting, connect_retries, reuse=reuse)

@@ -4,10 +4,9 @@ Reads are repeated on open connections, within limits of attempts and time, and 
 once, on a new connection. `connector.net` bounds the time and size of each request.
 """
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Never, Protocol
+from dataclasses import dataclass
+from typing import Any, Never
 
 import httpx
 import tenacity
@@ -22,8 +21,9 @@ from connector.core.errors import (
     RefusedError,
     UnreachableError,
 )
-from connector.net import Budget, ExchangeError, NetworkSettings, NoAnswerError, RedirectError, Reply, exchange
-from connector.net.deadline import Monotonic
+from connector.net import Budget, ExchangeError, NoAnswerError, RedirectError
+from connector.net.exchange import Reply, exchange
+from connector.providers.connection import Connection, Pace
 from connector.providers.headers import (
     DEFAULT_RETRY_AFTER_S,
     LONGEST_RETRY_AFTER_S,
@@ -48,50 +48,9 @@ PASSING_4XX = frozenset({408, 425, 429})  # worth another read; any other 4xx wo
 _HEADERS = {"Accept": "application/json", "User-Agent": "crm-enrichment-connector"}
 
 
-class Pace(Protocol):
-    """The rate limiter that all processes with one vendor key share."""
-
-    def acquire(self) -> None:
-        """Wait until a request may leave."""
-
-    def pause(self, seconds: float) -> None:
-        """Let no request leave for this long, as the vendor requested."""
-
-    def limit(self, per_minute: int) -> None:
-        """Set the limit that the vendor reports."""
-
-
-Explain = Callable[[float, str], None]
-
-
-def _silent(_seconds: float, _reason: str) -> None:
-    """Explain nothing; the default of `Connection.explain`."""
-
-
 def _no_error(_body: Mapping[str, Any]) -> bool:
     """Return False, for a vendor that never answers 2xx with an error in the body."""
     return False
-
-
-@dataclass(frozen=True)
-class Connection:
-    """The connection of one provider account: its rate limiter, clock and network.
-
-    Attributes:
-        pace: the rate limiter.
-        sleep: waits a number of seconds (scaled in rehearsals).
-        explain: receives the seconds and the reason of each wait between attempts.
-        network: proxies and trusted certificates.
-        transport: replaces the network in tests.
-        clock: monotonic seconds, for the deadline of each request.
-    """
-
-    pace: Pace
-    sleep: Callable[[float], None]
-    explain: Explain = _silent
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    transport: httpx.BaseTransport | None = None
-    clock: Monotonic = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from connector.core.identifiers import IdentifierKind
 from connector.core.limits import MAX_CREDITS
 from connector.core.model import Channel
 from connector.core.setting_group import SettingGroup
+from connector.providers.connection import Connection
 from connector.providers.events import EventCatalogue
-from connector.providers.http import Connection
 from connector.providers.interface import CallbackParts, Provider
 
 

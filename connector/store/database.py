@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector.core.errors import AccountingError, ConfigurationError
+from connector.store.dialects import insert_into
 from connector.store.failures import outage
 from connector.store.private import make_private
 from connector.store.schema import bring_up_to_date, is_current
@@ -63,9 +64,7 @@ class Database:
 
     def insert(self, table: sa.Table) -> Any:  # noqa: ANN401 the two dialects' inserts share no typed base
         """Build an INSERT with `on_conflict_do_nothing` and `on_conflict_do_update`."""
-        from sqlalchemy.dialects import postgresql, sqlite
-
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        return insert_into(table, self._engine.dialect.name)
 
     @contextlib.contextmanager
     def write(self, *, exclusive: bool = True) -> Iterator[sa.Connection]:

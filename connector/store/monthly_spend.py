@@ -4,14 +4,15 @@ The months and totals that commands show are read from here, so that their cost 
 month is that of the entry's budget day. The accounting at the end of a run compares the sums with the entries.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from connector.core.spend import EntryKind, Totals
 from connector.store import tables as t
+from connector.store.dialects import insert_into
 
 _E, _M = t.entry.c, t.monthly_spend.c
 _MONTH = sa.func.substr(_E.budget_day, 1, 7).label("month")
@@ -41,18 +42,17 @@ def add(
         if credits_
     ]
     if rows:
-        connection.execute(_UPSERT[connection.dialect.name], rows)
+        connection.execute(_upsert(connection.dialect.name), rows)
 
 
-def _upsert(insert: sqlite.Insert | postgresql.Insert) -> sa.Insert:
+@functools.cache
+def _upsert(dialect: str) -> sa.Insert:
+    insert = insert_into(t.monthly_spend, dialect)
     key = ["month", "provider", "mapping", "kind"]
-    return insert.on_conflict_do_update(index_elements=key, set_={"credits": _M.credits + insert.excluded.credits})
-
-
-_UPSERT: Mapping[str, sa.Insert] = {
-    "sqlite": _upsert(sqlite.insert(t.monthly_spend)),
-    "postgresql": _upsert(postgresql.insert(t.monthly_spend)),
-}
+    upsert: sa.Insert = insert.on_conflict_do_update(
+        index_elements=key, set_={"credits": _M.credits + insert.excluded.credits}
+    )
+    return upsert
 
 
 def by_month(connection: sa.Connection) -> dict[tuple[str, str, str], Totals]:

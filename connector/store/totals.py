@@ -9,16 +9,17 @@ Each account has totals by mapping for these scopes:
 - `day:2026-11-30`, `month:2026-11`, `run:ID`: holds without their releases.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from connector.core.spend import EntryKind
 from connector.store import tables as t
 from connector.store.database import Database
+from connector.store.dialects import insert_into
 from connector.store.meta import get_value, put_value
 from connector.store.rows import AnyRow
 from connector.store.tables.purchases import CHANGED_SINCE_CHECK
@@ -82,18 +83,17 @@ def add(connection: sa.Connection, amounts: Iterable[Amount]) -> None:
         if credits_
     ]
     if rows:
-        connection.execute(_UPSERT[connection.dialect.name], rows)
+        connection.execute(_upsert(connection.dialect.name), rows)
 
 
-def _upsert(insert: sqlite.Insert | postgresql.Insert) -> sa.Insert:
+@functools.cache
+def _upsert(dialect: str) -> sa.Insert:
+    insert = insert_into(t.running_total, dialect)
     key = ["provider", "account", "scope", "mapping"]
-    return insert.on_conflict_do_update(index_elements=key, set_={"credits": _T.credits + insert.excluded.credits})
-
-
-_UPSERT: Mapping[str, sa.Insert] = {
-    "sqlite": _upsert(sqlite.insert(t.running_total)),
-    "postgresql": _upsert(postgresql.insert(t.running_total)),
-}
+    upsert: sa.Insert = insert.on_conflict_do_update(
+        index_elements=key, set_={"credits": _T.credits + insert.excluded.credits}
+    )
+    return upsert
 
 
 @dataclass(frozen=True, slots=True)

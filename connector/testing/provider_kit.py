@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from connector.core.model import Channel, Identifier
-from connector.providers.http import Connection
+from connector.providers.connection import Connection
 from connector.providers.interface import ItemState, Provider
 from connector.providers.registration import BuiltWith, Registration
 from connector.testing.faulty import FaultyTransport

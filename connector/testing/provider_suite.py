@@ -25,7 +25,7 @@ from connector.core.errors import (
 from connector.core.limits import is_plain, is_vendor_id
 from connector.core.model import Channel, Identifier
 from connector.core.recover import ProviderState
-from connector.providers.http import Connection
+from connector.providers.connection import Connection
 from connector.providers.interface import CallbackParts, Item, ItemState, Submission, TaskReport
 from connector.providers.registration import BuiltWith, ProviderSettings
 from connector.testing import faulty

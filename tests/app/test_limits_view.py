@@ -7,7 +7,7 @@ import pytest
 
 from connector.app.limits_view import caps_lines, file_lines, no_daily_cap_lines, schedule_lines
 from connector.app.mappings import CATALOG
-from connector.config import load_mapping
+from connector.config.mapping_file import load_mapping
 from connector.core.mapping import Limits, MappingFile
 from connector.engine.context import AccountLimits
 

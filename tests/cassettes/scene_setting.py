@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from connector.crm.salesforce import Login, SalesforceCrm
+from connector.crm.salesforce import Login
 from connector.crm.salesforce.client import Client
-from connector.providers.http import Connection
+from connector.crm.salesforce.site import SalesforceCrm
+from connector.providers.connection import Connection
 from connector.providers.interface import Provider
 from connector.providers.registration import BuiltWith
 from connector.providers.registry import REGISTRY

@@ -11,7 +11,7 @@ from connector.app.rehearsal import write_env
 from connector.app.wiring import Configured, open_ledger
 from connector.config import Settings
 from connector.crm.interface import Usage
-from connector.crm.salesforce import SalesforceCrm
+from connector.crm.salesforce.site import SalesforceCrm
 from connector.simulator.salesforce.ids import to_18
 
 pytest_plugins = ("cli_fixtures",)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from workspace import Workspace, outcome_of
 
-from connector.app import Application, delegation
+from connector.app import delegation
+from connector.app.application import Application
 from connector.store.workers import WorkerRow
 
 pytest_plugins = ("cli_fixtures",)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from connector.app.mappings import CATALOG
-from connector.config import LoadedMapping, load_mapping
+from connector.config.mapping_file import LoadedMapping, load_mapping
 from connector.core.errors import MappingError
 from connector.core.model import Channel
 

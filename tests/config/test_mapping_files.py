@@ -6,7 +6,7 @@ import pytest
 from mapping_pages import MAPPINGS, PAGE, channels_of, load, problems, spoilt
 
 from connector.app.mappings import CATALOG
-from connector.config import load_mapping
+from connector.config.mapping_file import load_mapping
 from connector.core.errors import MappingError
 from connector.core.mapping import FixedValue, Order, PhoneFormat, PicklistFlag, WritePolicy
 from connector.core.model import Channel

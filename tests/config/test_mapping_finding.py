@@ -6,7 +6,8 @@ import pytest
 from mapping_pages import PAGE
 
 from connector.app.mappings import CATALOG
-from connector.config import find_mapping, load_mapping
+from connector.config.finding import find_mapping
+from connector.config.mapping_file import load_mapping
 from connector.core.errors import MappingError
 
 

@@ -18,7 +18,7 @@ from connector.core.addresses import (
     web_address,
 )
 from connector.core.errors import ConfigurationError
-from connector.crm.salesforce.transport import domain_of
+from connector.crm.salesforce.domain import domain_of
 from connector.report.logs import JsonLines
 from connector.server.guards import is_own_name
 

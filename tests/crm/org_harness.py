@@ -12,8 +12,9 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from connector.crm.salesforce import Login, SalesforceCrm
+from connector.crm.salesforce import Login
 from connector.crm.salesforce.client import Client
+from connector.crm.salesforce.site import SalesforceCrm
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import FOREVER, Fault, Faults
 from connector.simulator.hosting import Hosting

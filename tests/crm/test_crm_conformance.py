@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope, Send
 from connector.core.model import FieldValue
 from connector.crm.interface import Crm, ErrorClass
 from connector.crm.registry import CRMS
-from connector.crm.salesforce import Login, SalesforceCrm, site
+from connector.crm.salesforce import Login, site
 from connector.crm.salesforce.client import Client
+from connector.crm.salesforce.site import SalesforceCrm
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import Fault, Faults
 from connector.simulator.hosting import Hosting

@@ -17,7 +17,7 @@ from simple_salesforce.exceptions import SalesforceError
 from connector.core.errors import ConnectorError, DownError
 from connector.crm.bulk import BulkApi
 from connector.crm.interface import Selection, Update
-from connector.crm.salesforce import Login, SalesforceCrm, bodies
+from connector.crm.salesforce import Login, bodies
 from connector.crm.salesforce.bodies import (
     ApiVersion,
     ApiVersions,
@@ -38,7 +38,8 @@ from connector.crm.salesforce.bodies import (
 )
 from connector.crm.salesforce.client import Client, Request
 from connector.crm.salesforce.errors import is_own_error, is_passing, translate
-from connector.crm.salesforce.login import TokenSource
+from connector.crm.salesforce.site import SalesforceCrm
+from connector.crm.salesforce.tokens import TokenSource
 from connector.net import UnreadableError
 
 ANSWERS = (

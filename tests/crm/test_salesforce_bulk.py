@@ -9,7 +9,8 @@ from connector.core.errors import ConfigurationError, ConnectorError, DownError,
 from connector.core.model import FieldValue
 from connector.crm.bulk import UNPROCESSED, BulkApi, JobState, UnfitRowsError
 from connector.crm.interface import ErrorClass, Rejection, Update
-from connector.crm.salesforce import SalesforceCrm, bulk
+from connector.crm.salesforce import bulk
+from connector.crm.salesforce.site import SalesforceCrm
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from org_harness import Harness, OrgHost, Wire, token_answer
 
 from connector.core.errors import DownError
 from connector.crm.interface import Selection, Update
-from connector.crm.salesforce import Login, SalesforceCrm, site, transport
-from connector.crm.salesforce.login import TokenSource
+from connector.crm.salesforce import Login, site, transport
+from connector.crm.salesforce.site import SalesforceCrm
+from connector.crm.salesforce.tokens import TokenSource
 from connector.crm.salesforce.transport import new_session
 
 QUEUE = "005Sm0000000009IAA"

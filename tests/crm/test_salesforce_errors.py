@@ -15,8 +15,8 @@ from connector.core.errors import (
     QuotaError,
 )
 from connector.crm.interface import ErrorClass, Rejection, RowError, Selection, Update
-from connector.crm.salesforce import SalesforceCrm
 from connector.crm.salesforce.client import ATTEMPTS
+from connector.crm.salesforce.site import SalesforceCrm
 
 PRIVATE = ("ada@example.com", "+1 415 555 0100")
 WORDS = f"value {PRIVATE[0]} of {PRIVATE[1]} is not good"

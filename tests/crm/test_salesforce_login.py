@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 from org_harness import CLIENT_ID, SECRET, Harness, OrgHost, Wire, token_answer
 
 from connector.core.errors import ConfigurationError, ConnectorError, DownError
-from connector.crm.salesforce import Login, SalesforceCrm
-from connector.crm.salesforce.transport import domain_of
+from connector.crm.salesforce import Login
+from connector.crm.salesforce.domain import domain_of
+from connector.crm.salesforce.site import SalesforceCrm
 
 PEM, PKCS8 = Encoding.PEM, PrivateFormat.PKCS8
 

@@ -7,7 +7,7 @@ from org_harness import Harness, OrgHost, Wire, token_answer
 
 from connector.core.errors import QuotaError
 from connector.crm.interface import Selection, Update, Usage
-from connector.crm.salesforce import SalesforceCrm
+from connector.crm.salesforce.site import SalesforceCrm
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from connector.core.errors import ConfigurationError, ConnectorError, CrmRefusedError, DownError
 from connector.crm.interface import Selection, Update
-from connector.crm.salesforce import SalesforceCrm
 from connector.crm.salesforce.refusals import refused_login
+from connector.crm.salesforce.site import SalesforceCrm
 
 ORG = "https://acme.my.salesforce.com"
 LEAD = "00QSm0000000001"

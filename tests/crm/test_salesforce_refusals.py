@@ -11,9 +11,10 @@ from org_harness import Harness, OrgHost, Wire, token_answer
 
 from connector.core.errors import ConfigurationError, ConnectorError, DownError, PassingError, QuotaError, StopError
 from connector.crm.interface import ObjectInfo, Selection, Update
-from connector.crm.salesforce import Login, SalesforceCrm, client
+from connector.crm.salesforce import Login, client
 from connector.crm.salesforce.client import ATTEMPTS
 from connector.crm.salesforce.refusals import refused_login
+from connector.crm.salesforce.site import SalesforceCrm
 
 ORG = "https://acme.my.salesforce.com"
 LEAD = "00QSm0000000001AAA"

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from connector.crm.salesforce import Login, SalesforceCrm
+from connector.crm.salesforce import Login
 from connector.crm.salesforce.client import Client
+from connector.crm.salesforce.site import SalesforceCrm
 
 
 def test_times_are_written_in_utc() -> None:

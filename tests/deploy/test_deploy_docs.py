@@ -8,7 +8,7 @@ from deploy_files import DEPLOY, ROOT, env_names, setting_names
 
 from connector.app.inbound import MOST_IDS
 from connector.core.shared_secret import SHORTEST_SECRET
-from connector.crm.salesforce.messages import MOST_BYTES as MOST_MESSAGE_BYTES
+from connector.crm.salesforce.inbound_route import MOST_BYTES as MOST_MESSAGE_BYTES
 from connector.providers.registry import BUILT_IN
 from connector.server.openapi import document
 from connector.server.site import MOST_CALLBACK_BYTES, MOST_REQUEST_BYTES

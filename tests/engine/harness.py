@@ -19,7 +19,8 @@ from connector.app.mappings import CATALOG
 from connector.app.plans import PlanOrigin, freeze
 from connector.app.rehearsal import CLIENT_ID, CLIENT_SECRET, KEYS
 from connector.app.wiring import Configured, connect_crm, connect_providers, open_ledger, still_at_work
-from connector.config import LoadedMapping, Settings, load_mapping
+from connector.config import Settings
+from connector.config.mapping_file import LoadedMapping, load_mapping
 from connector.core.crm_api import CrmApi
 from connector.core.frozen import FrozenPlan
 from connector.core.mapping import MappingFile
@@ -31,7 +32,7 @@ from connector.engine.context import AccountLimits, Run, Services
 from connector.engine.preview import preview
 from connector.engine.select import flagged
 from connector.engine.sync import RunSpec, run_pass
-from connector.jobs.inline import EXPLAINED_S
+from connector.jobs.clock import EXPLAINED_S
 from connector.providers.registry import REGISTRY
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import Fault

@@ -10,7 +10,7 @@ from harness import Harness, World, email_only
 
 from connector.app.inbound import CrowdedError, InboundService
 from connector.core.model import Identifier, Outcome
-from connector.providers.salesfinity import Salesfinity
+from connector.providers.salesfinity.provider import Salesfinity
 from connector.simulator.people import SimPerson
 from connector.simulator.salesfinity_state import Lookup
 from connector.store import tables as t

@@ -15,8 +15,8 @@ from connector.engine.context import AccountLimits, Run
 from connector.engine.resolve import OperatorDecision, resolve
 from connector.engine.select import flagged, select
 from connector.providers.interface import Provider, Submission
-from connector.providers.lensmor import Lensmor
-from connector.providers.salesfinity import Salesfinity
+from connector.providers.lensmor.provider import Lensmor
+from connector.providers.salesfinity.provider import Salesfinity
 from connector.store.rows import Batch, PurchaseGroup
 from connector.store.runs import Runs
 

@@ -7,9 +7,9 @@ from harness import Harness, World, email_only
 from ledgers import journal_of
 
 from connector.core.model import Outcome
-from connector.crm.salesforce import SalesforceCrm
-from connector.providers.lensmor import Lensmor
-from connector.providers.salesfinity import Salesfinity
+from connector.crm.salesforce.site import SalesforceCrm
+from connector.providers.lensmor.provider import Lensmor
+from connector.providers.salesfinity.provider import Salesfinity
 from connector.store.answers import Answers
 from connector.store.records import Records
 from connector.store.results import Results

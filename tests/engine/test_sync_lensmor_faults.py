@@ -7,7 +7,7 @@ from harness import EVENT, FaultRow, Harness, World, email_only, mapping
 
 from connector.core.errors import ConfigurationError, UnreachableError
 from connector.core.model import Outcome
-from connector.providers.lensmor import Lensmor
+from connector.providers.lensmor.provider import Lensmor
 from connector.simulator.people import SimEvent, SimPerson
 
 READ_FAULTS: tuple[FaultRow, ...] = (

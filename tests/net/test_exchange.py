@@ -13,17 +13,10 @@ import httpx
 import pytest
 from net_sites import Handler, RawSite, dripping, json_answer, saying
 
-from connector.net import (
-    Budget,
-    ExchangeError,
-    NetworkSettings,
-    NoAnswerError,
-    RedirectError,
-    UnreadableError,
-    exchange,
-)
+from connector.net import Budget, ExchangeError, NetworkSettings, NoAnswerError, RedirectError, UnreadableError
 from connector.net.deadline import Deadline
 from connector.net.decode import json_of, read_body
+from connector.net.exchange import exchange
 
 MB = 2**20
 BUDGET = Budget(30.0, 4 * MB)

@@ -13,11 +13,14 @@ from net_sites import OUTSIDE, Authority, RawSite, connect_proxy, json_answer, m
 from connector.app.configuring import network_settings
 from connector.core.addresses import is_loopback
 from connector.core.errors import ConfigurationError, ConnectorError, DownError, UnreachableError
-from connector.crm.salesforce import Login, SalesforceCrm
+from connector.crm.salesforce import Login
 from connector.crm.salesforce.client import Client
-from connector.net import Budget, NetworkSettings, NoAnswerError, exchange
+from connector.crm.salesforce.site import SalesforceCrm
+from connector.net import Budget, NetworkSettings, NoAnswerError
+from connector.net.exchange import exchange
 from connector.net.settings import NETWORK_SETTINGS
-from connector.providers.http import Connection, VendorHttp
+from connector.providers.connection import Connection
+from connector.providers.http import VendorHttp
 
 PROXY = "http://proxy.example.com:3128"
 VENDOR = "https://platform.lensmor.com"

@@ -21,8 +21,9 @@ LONG_S = 30.0
 ASKING = """
 import json, sys, time
 from connector.core.errors import RefusedError
-from connector.providers.http import Connection, VendorHttp
-from connector.jobs.inline import SystemClock
+from connector.providers.http import VendorHttp
+from connector.providers.connection import Connection
+from connector.jobs.clock import SystemClock
 from connector.store.database import Database
 from connector.store.limiter import Limiter
 url, address, person, setting, speed, begin, end = sys.argv[1:]

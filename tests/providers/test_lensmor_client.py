@@ -13,7 +13,8 @@ from connector.core.errors import ConfigurationError, RefusedError
 from connector.core.model import Channel
 from connector.core.recover import ProviderState
 from connector.providers.interface import ChannelStatus, IdentityResult, Item, ItemState, TaskReport
-from connector.providers.lensmor import REGISTRATION, Lensmor, LensmorSettings
+from connector.providers.lensmor import REGISTRATION, LensmorSettings
+from connector.providers.lensmor.provider import Lensmor
 
 EMAIL, PHONE = Channel.WORK_EMAIL, Channel.PHONE
 PEOPLE = ["1", "2", "3"]

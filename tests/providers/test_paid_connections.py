@@ -10,7 +10,8 @@ from net_sites import OUTSIDE, RawSite, connect_proxy, make_authority, request_o
 from vendor_harness import PaceSpy
 
 from connector.net import NetworkSettings
-from connector.providers.http import Answer, Connection, VendorHttp
+from connector.providers.connection import Connection
+from connector.providers.http import Answer, VendorHttp
 
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 Ask = Callable[[VendorHttp], Answer]

@@ -13,7 +13,8 @@ from vendor_harness import ADA, VendorHost, Vendors, answering, built_with
 from connector.core.errors import ConfigurationError, CreditsError, LostAnswerError, NotThereError, RefusedError
 from connector.core.model import Channel
 from connector.providers.interface import Item, ItemState, Submission, TaskReport
-from connector.providers.salesfinity import REGISTRATION, Salesfinity, SalesfinitySettings
+from connector.providers.salesfinity import REGISTRATION, SalesfinitySettings
+from connector.providers.salesfinity.provider import Salesfinity
 
 WORK, PERSONAL = Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL
 NOT_ENDED = TaskReport(False, {})

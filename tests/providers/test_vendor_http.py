@@ -17,8 +17,9 @@ from vendor_harness import PaceSpy, VendorHost, Vendors, answering
 from connector.core.errors import ConfigurationError, DownError, LostAnswerError, UnreachableError
 from connector.core.model import Channel
 from connector.providers import http as vendor_http
-from connector.providers.http import READ_ATTEMPTS, Connection, VendorHttp
-from connector.providers.lensmor import LOOKUP_TIMEOUT_S
+from connector.providers.connection import Connection
+from connector.providers.http import READ_ATTEMPTS, VendorHttp
+from connector.providers.lensmor.provider import LOOKUP_TIMEOUT_S
 
 GOOD_BALANCE = {"lensmor": {"totalBalance": 9115}, "salesfinity": {"balance": 250}}
 

@@ -14,12 +14,15 @@ from starlette.types import Message, Receive, Scope, Send
 
 from connector.core.model import Channel
 from connector.providers import lensmor, salesfinity
-from connector.providers.http import Connection, VendorHttp
-from connector.providers.lensmor import Lensmor, LensmorSettings
+from connector.providers.connection import Connection
+from connector.providers.http import VendorHttp
+from connector.providers.lensmor import LensmorSettings
 from connector.providers.lensmor.events import LensmorEvents
+from connector.providers.lensmor.provider import Lensmor
 from connector.providers.registration import BuiltWith
 from connector.providers.registry import REGISTRY
-from connector.providers.salesfinity import Salesfinity, SalesfinitySettings
+from connector.providers.salesfinity import SalesfinitySettings
+from connector.providers.salesfinity.provider import Salesfinity
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import FOREVER, Fault
 from connector.simulator.hosting import Hosting

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from connector.app.inbound import InboundService
 from connector.app.mappings import CATALOG
 from connector.app.wiring import CALLBACK_PATH
-from connector.config import load_mapping
+from connector.config.mapping_file import load_mapping
 from connector.core.mapping import MappingFile
 from connector.server.listen import bind, server
 from connector.server.site import Secrets, Site

@@ -11,7 +11,7 @@ import connector
 from connector.app.mappings import CATALOG
 from connector.app.rehearsal import demo_mappings, env_text, mapped_object, next_command, refuse_existing, write_env
 from connector.cli.main import cli
-from connector.config import load_mapping
+from connector.config.mapping_file import load_mapping
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
 from connector.simulator.clock import SimClock

@@ -12,8 +12,9 @@ from test_salesforce_driver import DATA, TOKEN, Driver, Host, errors_of
 
 from connector.core.errors import ConfigurationError
 from connector.crm.interface import Selection
-from connector.crm.salesforce import Login, SalesforceCrm
+from connector.crm.salesforce import Login
 from connector.crm.salesforce.client import Client
+from connector.crm.salesforce.site import SalesforceCrm
 from connector.simulator.clock import SimClock
 from connector.simulator.salesforce import Field, Org
 from connector.simulator.salesforce.errors import ApiError

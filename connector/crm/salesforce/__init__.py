@@ -5,7 +5,7 @@ its retries, paging and write helpers are not, for the reasons given where each 
 """
 
 from connector.crm.salesforce.login import Login
+from connector.crm.salesforce.names import LABEL, NAME
 from connector.crm.salesforce.settings import REGISTRATION
-from connector.crm.salesforce.site import LABEL, NAME, SalesforceCrm
 
-__all__ = ["LABEL", "NAME", "REGISTRATION", "Login", "SalesforceCrm"]
+__all__ = ["LABEL", "NAME", "REGISTRATION", "Login"]

@@ -17,8 +17,9 @@ from connector.core.errors import ConfigurationError, ConnectorError, DownError,
 from connector.crm.interface import Usage, always
 from connector.crm.salesforce.bodies import ApiVersions, RequestBody
 from connector.crm.salesforce.errors import SIMULATOR_LIMIT, code_of, is_own_error, is_passing, translate
-from connector.crm.salesforce.login import Login, TokenSource
+from connector.crm.salesforce.login import Login
 from connector.crm.salesforce.soql import literals
+from connector.crm.salesforce.tokens import TokenSource
 from connector.crm.salesforce.transport import new_session
 from connector.net import ExchangeError, NetworkSettings, NoAnswerError, UnreadableError
 from connector.net.deadline import Monotonic

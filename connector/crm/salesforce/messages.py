@@ -10,19 +10,12 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from pydantic import ValidationError
 
-from connector.crm.interface import InboundRoute, Message, Notified
+from connector.crm.interface import Message, Notified
 from connector.crm.salesforce.bodies import OutboundMessage
 
 _SOAP = "{http://schemas.xmlsoap.org/soap/envelope/}"
 _OUT = "{http://soap.sforce.com/2005/09/outbound}"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
-MOST_BYTES = 1024 * 1024
-ACK = (
-    '<?xml version="1.0" encoding="UTF-8"?>'
-    '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"><soapenv:Body>'
-    '<notificationsResponse xmlns="http://soap.sforce.com/2005/09/outbound"><Ack>true</Ack></notificationsResponse>'
-    "</soapenv:Body></soapenv:Envelope>"
-)
 
 
 def parse(raw: bytes) -> Message | None:
@@ -59,13 +52,3 @@ def _notification(node: Element) -> dict[str, str]:
 
 def _stripped(text: str | None) -> str:
     return (text or "").strip()
-
-
-OUTBOUND_MESSAGES = InboundRoute(
-    path="/v1/salesforce/outbound-messages/{secret}",
-    message_name="Outbound Message",
-    media_types=frozenset({"text/xml", "application/xml"}),
-    most_bytes=MOST_BYTES,
-    parse=parse,
-    acknowledgement=(ACK, "text/xml"),
-)

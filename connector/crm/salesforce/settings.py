@@ -1,4 +1,4 @@
-"""Salesforce's settings, and the adapter that is built from them."""
+"""Salesforce's settings and registration. The adapter, with its HTTP libraries, is loaded by the first connection."""
 
 import re
 from collections.abc import Mapping
@@ -11,11 +11,10 @@ from connector.core.errors import ConfigurationError
 from connector.core.shared_secret import check_shared_secret
 from connector.crm.interface import Crm
 from connector.crm.registration import CrmConnection, CrmRegistration, CrmSettings, InboundAccess
-from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.ids import SalesforceIds
+from connector.crm.salesforce.inbound_route import OUTBOUND_MESSAGES
 from connector.crm.salesforce.login import Login
-from connector.crm.salesforce.messages import OUTBOUND_MESSAGES
-from connector.crm.salesforce.site import LABEL, NAME, SalesforceCrm
+from connector.crm.salesforce.names import LABEL, NAME
 
 DEFAULT_API_VERSION = "67.0"  # Summer '26
 _SECRET, _ORG_ID = "CONNECTOR_OUTBOUND_MESSAGE_SECRET", "CONNECTOR_SALESFORCE_ORG_ID"  # names of settings
@@ -98,6 +97,9 @@ class SalesforceSettings(CrmSettings):
 def _connect(settings: CrmSettings, connection: CrmConnection) -> Crm:
     if not isinstance(settings, SalesforceSettings):
         raise TypeError("Salesforce is connected with SalesforceSettings")
+    from connector.crm.salesforce.client import Client
+    from connector.crm.salesforce.site import SalesforceCrm
+
     return SalesforceCrm(
         Client(
             settings.login(),

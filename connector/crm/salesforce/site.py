@@ -41,12 +41,11 @@ from connector.crm.salesforce.checks import check_fields
 from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.fields import fields_of
 from connector.crm.salesforce.ids import to_18
+from connector.crm.salesforce.names import LABEL, NAME
 from connector.crm.salesforce.records import id_of, record_of
 from connector.crm.salesforce.rejections import rejection
 from connector.crm.salesforce.soql import IDS_PER_QUERY, PAGE, check_text, count_query, page_query
 
-NAME = "salesforce"
-LABEL = "Salesforce"
 _FOLLOW = ("IsConverted", "ConvertedContactId")
 
 

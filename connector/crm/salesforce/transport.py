@@ -17,10 +17,11 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
-from connector.core.addresses import web_address
 from connector.core.errors import ConfigurationError
-from connector.net import Budget, NetworkSettings, RedirectError, Reply, UnreadableError, exchange
+from connector.crm.salesforce.domain import LOOPBACK_DOMAIN, MY_DOMAIN
+from connector.net import Budget, NetworkSettings, RedirectError, UnreadableError
 from connector.net.deadline import Monotonic
+from connector.net.exchange import Reply, exchange
 
 MAX_BYTES = 32 * 2**20  # of an answer, unpacked
 TOTAL_S = 30.0  # for a login, a describe, and whatever else Salesforce answers from memory
@@ -30,8 +31,6 @@ WORK_S, ANSWER_S = 130.0, TOTAL_S
 CONNECT_RETRIES = 3
 _WORKING = re.compile(r"/services/data/v[0-9.]+/(query|queryAll|composite|jobs)\b")
 _USAGE = re.compile(r"(?:^|[\s,;])api-usage=([0-9]{1,12})/([0-9]{1,12})(?![0-9])")
-_MY_DOMAIN = ".salesforce.com"
-_LOOPBACK_DOMAIN = "loopback.my"
 # Set on the session, so that they survive whatever a client library does with per-call headers.
 CONSTANT_HEADERS = {"Sforce-Auto-Assign": "FALSE", "Sforce-Call-Options": "client=crm-enrichment-connector"}
 NoteUsage = Callable[[int, int], None]
@@ -129,7 +128,7 @@ class MovedError(ConfigurationError):
 
     def __init__(self, host: str, new_host: str) -> None:
         at = f"https://{new_host}" if new_host and new_host != host else ""
-        is_org = bool(at) and new_host.endswith(_MY_DOMAIN)
+        is_org = bool(at) and new_host.endswith(MY_DOMAIN)
         remedy = (
             f"if My Domain was renamed, set SALESFORCE_INSTANCE_URL={at}"
             if is_org
@@ -158,7 +157,7 @@ def new_session(
     parts = urlsplit(instance_url)
     plain: dict[str, str] = {}
     if parts.scheme == "http":
-        for host in (parts.netloc, _LOOPBACK_DOMAIN + _MY_DOMAIN):
+        for host in (parts.netloc, LOOPBACK_DOMAIN + MY_DOMAIN):
             plain[f"https://{host}/"] = f"http://{parts.netloc}/"
     session = requests.Session()
     session.trust_env = False  # proxies and certificates come from `network`
@@ -170,22 +169,3 @@ def new_session(
 
 
 _DEFAULT_NETWORK = NetworkSettings()
-
-
-def domain_of(instance_url: str) -> str:
-    """What simple-salesforce calls the domain: the My Domain host without `.salesforce.com`.
-
-    Raises:
-        ConfigurationError: the address is not a My Domain.
-    """
-    found = web_address(instance_url)
-    if found is not None and found.scheme == "http":
-        return _LOOPBACK_DOMAIN
-    host = found.host if found is not None else ""
-    domain = host.removesuffix(_MY_DOMAIN)
-    if domain == host or domain in {"login", "test"}:
-        raise ConfigurationError(
-            "SALESFORCE_INSTANCE_URL must be the org's My Domain, such as https://acme.my.salesforce.com "
-            "(Setup, My Domain)"
-        )
-    return domain

@@ -1,5 +1,5 @@
 """Lensmor, a vendor of work emails and phones of people at events."""
 
-from connector.providers.lensmor.provider import LOOKUP_TIMEOUT_S, NAME, REGISTRATION, Lensmor, LensmorSettings, connect
+from connector.providers.lensmor.settings import NAME, REGISTRATION, LensmorSettings
 
-__all__ = ["LOOKUP_TIMEOUT_S", "NAME", "REGISTRATION", "Lensmor", "LensmorSettings", "connect"]
+__all__ = ["NAME", "REGISTRATION", "LensmorSettings"]

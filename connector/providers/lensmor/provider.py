@@ -6,20 +6,18 @@ schedules and assumptions about what is not documented stand in the constants be
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
-
-from pydantic import Field
 
 from connector.core.errors import LostAnswerError, NotThereError, RefusedError
 from connector.core.identifiers import LINKEDIN
-from connector.core.limits import MAX_PRICE_CREDITS
 from connector.core.linkedin import is_of_another, profile_url
 from connector.core.model import Channel, Identifier, IdentityMatch, Prices
 from connector.core.person import Source
 from connector.core.recover import ProviderState
 from connector.core.vendor_values import plain_word
-from connector.providers.http import Answer, Connection, VendorHttp
+from connector.providers.connection import Connection
+from connector.providers.http import Answer, VendorHttp
 from connector.providers.interface import (
     ChannelStatus,
     IdentityResult,
@@ -47,14 +45,12 @@ from connector.providers.lensmor.bodies import (
     UnlockSubmission,
     UnlockTask,
 )
-from connector.providers.lensmor.events import LensmorEvents
 from connector.providers.lensmor.identifiers import EVENT_ID, PERSONNEL_ID
-from connector.providers.registration import BuiltWith, ProviderSettings, Registration
+from connector.providers.lensmor.settings import CHANNELS, NAME, LensmorSettings
+from connector.providers.registration import ProviderSettings
 
-NAME = "lensmor"
 BATCH = 100  # valid under every contract seen; 0.27.0 would allow 2000
 LOOKUP_TIMEOUT_S = 60.0  # by-linkedin is documented as slower than the other reads
-CHANNELS = frozenset({Channel.WORK_EMAIL, Channel.PHONE})
 
 _SUBMIT = {Channel.WORK_EMAIL: "/external/contacts/unlock", Channel.PHONE: "/external/contacts/unlock-phone"}
 _TASK = {
@@ -80,16 +76,6 @@ _PHONE_STATES: Mapping[str, ProviderState] = {
 }
 _ACCEPTED = "accepted"
 _TAKEN = frozenset({_ACCEPTED, "success", "successful", "succeeded"})
-
-
-class LensmorSettings(ProviderSettings):
-    """`LENSMOR_*` and the account's caps."""
-
-    prefix: ClassVar[str] = "LENSMOR_"
-
-    base_url: str = "https://platform.lensmor.com"
-    email_credits: int = Field(default=15, ge=0, le=MAX_PRICE_CREDITS)
-    phone_credits: int = Field(default=150, ge=0, le=MAX_PRICE_CREDITS)
 
 
 class Lensmor(Provider):
@@ -275,20 +261,3 @@ def connect(settings: ProviderSettings, connection: Connection) -> VendorHttp:
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     headers = {"Authorization": f"Bearer {key}", "x-call-source": "api"}
     return VendorHttp(NAME, settings.base_url, headers, connection, _is_error)
-
-
-def _build(settings: ProviderSettings, built_with: BuiltWith) -> Provider:
-    if not isinstance(settings, LensmorSettings):
-        raise TypeError("Lensmor is built from LensmorSettings")
-    return Lensmor(connect(settings, built_with.connection), settings, built_with.poll_schedule_s)
-
-
-REGISTRATION = Registration(
-    name=NAME,
-    channels=CHANNELS,
-    keeps_records=Lensmor.keeps_records,
-    settings=LensmorSettings,
-    build=_build,
-    identifiers=(PERSONNEL_ID, EVENT_ID, LINKEDIN),
-    events=lambda settings, connection: LensmorEvents(connect(settings, connection)),
-)

@@ -7,7 +7,7 @@ be reached; what they say is read once more by GET, and polling goes on, more sl
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from connector.core.errors import LostAnswerError, RefusedError
@@ -16,7 +16,8 @@ from connector.core.linkedin import is_of_another, normalise, profile_url
 from connector.core.model import Channel, Identifier, Prices
 from connector.core.person import Source
 from connector.core.vendor_values import plain_word
-from connector.providers.http import Connection, VendorHttp
+from connector.providers.connection import Connection
+from connector.providers.http import VendorHttp
 from connector.providers.interface import (
     ANOTHER_LOOKUP,
     EMAIL_TYPE,
@@ -29,17 +30,16 @@ from connector.providers.interface import (
     brought,
     unknown_word,
 )
-from connector.providers.registration import BuiltWith, ProviderSettings, Registration
+from connector.providers.registration import ProviderSettings
 from connector.providers.salesfinity.bodies import (
     EmailEnrichment,
     EmailEnrichmentCallback,
     EmailEnrichmentRequest,
     EnrichmentCredits,
 )
+from connector.providers.salesfinity.settings import CHANNELS, NAME, SalesfinitySettings
 
-NAME = "salesfinity"
 PRICE_CREDITS = 1
-CHANNELS = frozenset({Channel.WORK_EMAIL, Channel.PERSONAL_EMAIL})
 POLL_SCHEDULE_S = (5.0, 10.0, 20.0, 40.0, 60.0)
 SAFETY_NET_S = (60.0, 300.0)  # between polls where a callback is expected
 CallbackUrl = Callable[[str], str]  # from an attempt's id
@@ -57,14 +57,6 @@ _TYPE_WORDS: Mapping[str, Channel] = {
     **dict.fromkeys(_PERSONAL_WORDS, Channel.PERSONAL_EMAIL),
 }
 _TYPES: Mapping[Channel, Literal["work", "personal"]] = {Channel.WORK_EMAIL: "work", Channel.PERSONAL_EMAIL: "personal"}
-
-
-class SalesfinitySettings(ProviderSettings):
-    """`SALESFINITY_*` and the account's caps."""
-
-    prefix: ClassVar[str] = "SALESFINITY_"
-
-    base_url: str = "https://client-api.salesfinity.co"
 
 
 class Salesfinity(Provider):
@@ -193,20 +185,3 @@ def connect(settings: ProviderSettings, connection: Connection) -> VendorHttp:
     """Requests to Salesfinity with an account's key."""
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     return VendorHttp(NAME, settings.base_url, {"x-api-key": key}, connection)
-
-
-def _build(settings: ProviderSettings, built_with: BuiltWith) -> Provider:
-    if not isinstance(settings, SalesfinitySettings):
-        raise TypeError("Salesfinity is built from SalesfinitySettings")
-    return Salesfinity(connect(settings, built_with.connection), settings, built_with.callback_url)
-
-
-REGISTRATION = Registration(
-    name=NAME,
-    channels=CHANNELS,
-    keeps_records=Salesfinity.keeps_records,
-    settings=SalesfinitySettings,
-    build=_build,
-    identifiers=(LINKEDIN,),
-    parse_callback=parse_callback,
-)
