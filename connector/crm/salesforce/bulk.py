@@ -8,8 +8,6 @@ the looks at it; its files are fetched only if rows were refused or not reached.
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from simple_salesforce.exceptions import SalesforceError
-
 from connector.core.errors import (
     ConfigurationError,
     ConnectorError,
@@ -26,6 +24,7 @@ from connector.crm.salesforce.bulk_files import can_carry, rows_of, upload_of
 from connector.crm.salesforce.client import Client, File, Request
 from connector.crm.salesforce.errors import is_own_error
 from connector.crm.salesforce.ids import to_18
+from connector.crm.salesforce.library import SalesforceError
 from connector.crm.salesforce.reasons import reason_of
 from connector.crm.salesforce.rejections import rejection_of_text
 from connector.net import UnreadableError

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 
 import requests
 import tenacity
-from simple_salesforce.api import Salesforce
-from simple_salesforce.exceptions import SalesforceError, SalesforceExpiredSession
 
 from connector.core.errors import ConfigurationError, ConnectorError, DownError, PassingError, QuotaError
 from connector.crm.interface import Usage, always
 from connector.crm.salesforce.bodies import ApiVersions, RequestBody
 from connector.crm.salesforce.errors import SIMULATOR_LIMIT, code_of, is_own_error, is_passing, translate
+from connector.crm.salesforce.library import Salesforce, SalesforceError, SalesforceExpiredSession
 from connector.crm.salesforce.login import Login
 from connector.crm.salesforce.soql import literals
 from connector.crm.salesforce.tokens import TokenSource

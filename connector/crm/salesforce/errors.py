@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from simple_salesforce.exceptions import SalesforceError
-
 from connector.core.errors import ConfigurationError, ConnectorError, CrmRefusedError, DownError, QuotaError
 from connector.crm.salesforce.bodies import ErrorRow
+from connector.crm.salesforce.library import SalesforceError
 from connector.crm.salesforce.reasons import reason_of
 
 _RETRY = {"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_RUNNING_TOO_LONG", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"}

@@ -2,10 +2,9 @@
 
 import re
 
-from simple_salesforce.format import format_soql
-
 from connector.core.errors import ConfigurationError
 from connector.crm.interface import Selection
+from connector.crm.salesforce.library import format_soql
 
 PAGE = 2000
 IDS_PER_QUERY = 300  # keeps the address below 16,384 bytes
