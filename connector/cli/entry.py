@@ -1,5 +1,6 @@
 """The console script `connector`. It refuses Windows before it imports any module that exists only on POSIX systems."""
 
+import atexit
 import gc
 import sys
 
@@ -20,6 +21,7 @@ def main() -> None:
     from connector.core.errors import ConfigurationError
 
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+    atexit.register(gc.freeze)  # at its end, Python would search all objects for garbage: a tenth of a short command
     try:
         from connector.cli.main import main as run
     except ConfigurationError as error:  # an installed provider package cannot be used
