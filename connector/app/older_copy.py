@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from connector.app.delegation import turn
 from connector.app.views import OlderCopy
 from connector.core.errors import ConfigurationError
 from connector.core.mapping import MappingFile
@@ -32,6 +31,8 @@ def trust_ledger(ledger: Ledger, provider: str | None, progress: Progress) -> st
     Raises:
         ConfigurationError: the ledger is not an older copy, or there is no such provider.
     """
+    from connector.app.delegation import turn
+
     check_trust(ledger, provider)
     with turn(ledger, progress):
         detect(ledger, ledger.database.clock())

@@ -10,8 +10,6 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-import phonenumbers
-
 from connector.core.digits import EXACT_BELOW
 from connector.core.invisible import has_control, trimmed, visible
 from connector.core.phone_parsing import parse
@@ -126,6 +124,8 @@ def _can_be_dialled(number: str) -> bool:
 
 def _is_plausible(number: str) -> bool:
     """Whether an international number is complete, and not a placeholder after its country code."""
+    import phonenumbers  # large, and needed only for values: start-up time
+
     parsed = parse(number)
     if parsed is None:
         return True  # a country that the library does not know: accepted as given

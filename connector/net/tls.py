@@ -4,8 +4,6 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
-import certifi
-
 from connector.core.errors import ConfigurationError
 
 FILE_SETTINGS = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -24,6 +22,8 @@ def trusted(environment: Mapping[str, str]) -> ssl.SSLContext:
     if not named:
         context.load_default_certs()
         if not _system_has_any():
+            import certifi
+
             context.load_verify_locations(cafile=certifi.where())
         return context
     for name, place in named:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from connector.core.mapping import PhoneFormat
 from connector.core.model import Channel, CrmRecord, FieldValue, Outcome, Prices, outcome_of_record
-from connector.core.values import format_phone, outgoing, same, stored_form
+from connector.core.phone_format import format_phone
+from connector.core.values import outgoing, same, stored_form
 
 STORED: list[tuple[FieldValue, bool, FieldValue]] = [
     (None, False, None),

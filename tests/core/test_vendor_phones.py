@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from connector.core.limits import MAX_VENDOR_ID_CHARACTERS
 from connector.core.mapping import PhoneFormat
 from connector.core.model import Channel
+from connector.core.phone_format import format_phone
 from connector.core.phones import MAX_PHONE_CHARACTERS, phone_of
-from connector.core.values import format_phone
 from connector.core.vendor_values import id_of, plain_word, shown_word, value_of
 
 NUMBERS: list[tuple[object, str]] = [
