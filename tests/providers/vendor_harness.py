@@ -19,10 +19,12 @@ from connector.providers.http import VendorHttp
 from connector.providers.lensmor import LensmorSettings
 from connector.providers.lensmor.events import LensmorEvents
 from connector.providers.lensmor.provider import Lensmor
+from connector.providers.lensmor.provider import connect as connect_lensmor
 from connector.providers.registration import BuiltWith
 from connector.providers.registry import REGISTRY
 from connector.providers.salesfinity import SalesfinitySettings
 from connector.providers.salesfinity.provider import Salesfinity
+from connector.providers.salesfinity.provider import connect as connect_salesfinity
 from connector.simulator.clock import SimClock
 from connector.simulator.faults import FOREVER, Fault
 from connector.simulator.hosting import Hosting
@@ -86,7 +88,7 @@ class Vendors:
         """A vendor's connection with the headers that the registry gives it."""
         settings = REGISTRY[name].settings(api_key=SecretStr(key or KEYS[name]), base_url=url or self.urls[name])
         connection = Connection(self.pace, self.slept.append, transport=transport, clock=clock)
-        made: VendorHttp = (lensmor if name == lensmor.NAME else salesfinity).connect(settings, connection)
+        made: VendorHttp = (connect_lensmor if name == lensmor.NAME else connect_salesfinity)(settings, connection)
         self.opened.append(made)
         return made
 
