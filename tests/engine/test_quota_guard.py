@@ -5,7 +5,7 @@ from harness import Harness, World, email_only
 
 from connector.core.crm_calls import CallSizes, calls_for
 from connector.core.model import Outcome
-from connector.crm.salesforce import SalesforceCrm
+from connector.crm.salesforce.site import SalesforceCrm
 
 SIZES = CallSizes(2, 2)
 
