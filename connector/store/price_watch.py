@@ -12,6 +12,7 @@ from connector.core.spend import EntryKind
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.meta import get_value, put_value
+from connector.store.record_sql import unindexed
 from connector.store.tables.purchases import HELD_AND_FREE
 from connector.store.totals import open_credits
 
@@ -40,7 +41,9 @@ _HELD_SINCE = (
     .group_by(_A.channel)
 )
 _FREE_CREDITS = sa.select(sa.func.coalesce(sa.func.sum(_P.price_credits), 0)).where(
-    HELD_AND_FREE, _P.provider == sa.bindparam("provider"), _P.account == sa.bindparam("account")
+    HELD_AND_FREE,
+    unindexed(_P.provider) == sa.bindparam("provider"),
+    unindexed(_P.account) == sa.bindparam("account"),
 )
 
 

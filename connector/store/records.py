@@ -32,7 +32,12 @@ from connector.store.seal import Seal
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
 _OPEN = (_R.run_id == sa.bindparam("of_run"), _R.state == RecordState.OPEN)
 _UNTRIED = sa.func.coalesce(_R.tried_by, "") != sa.bindparam("of_run")
-_READY = sa.select(_R.id).where(*_OPEN, IS_DUE, ~IS_INCOMPLETE).order_by(_R.mapping, _R.id).limit(sa.bindparam("most"))
+_READY = (
+    sa.select(_R.id)
+    .where(_R.run_id == sa.bindparam("of_run"), unindexed(_R.state) == RecordState.OPEN, IS_DUE, ~IS_INCOMPLETE)
+    .order_by(_R.mapping, _R.id)
+    .limit(sa.bindparam("most"))
+)
 _PAGE_OF_MAPPING = (
     sa.select(_R.id)
     .where(*_OPEN, _UNTRIED, _R.mapping == sa.bindparam("mapping"), _R.id > sa.bindparam("after"))

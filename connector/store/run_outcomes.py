@@ -274,11 +274,12 @@ class RunOutcomes:
         self, source: Source, channel: Channel, last: int, since: datetime | None = None
     ) -> tuple[int, int]:
         """Count the latest results of paid requests to a provider for a channel, and those of them with a value."""
-        newer = [] if since is None else [_P.final_at >= since]
+        # In the form of a search by time: otherwise purchases that are not final would be read before each answer.
+        newer = _P.final_at.is_not(None) if since is None else _P.final_at >= since
         latest = (
             sa.select(_P.result)
             .where(_P.provider == source.name, _P.account == source.account, _P.channel == channel.value)
-            .where(_P.state == PurchaseState.FINAL.value, _P.attempt_id.is_not(None), *newer)
+            .where(_P.state == PurchaseState.FINAL.value, _P.attempt_id.is_not(None), newer)
             .order_by(_P.final_at.desc(), _P.id.desc())
             .limit(last)
             .subquery()

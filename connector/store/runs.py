@@ -14,6 +14,7 @@ from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.jobs import Jobs
 from connector.store.poll_backoff import PollBackoff
+from connector.store.record_sql import unindexed
 from connector.store.rows import AnyRow, chunks
 from connector.store.seal import Seal
 from connector.store.tables.purchases import IS_SENT
@@ -89,8 +90,7 @@ _CHANGED_RECORDS = (
     sa.select(_C.object, _C.crm_id)
     .where(
         *_UNDOABLE,
-        _C.object >= sa.bindparam("after_object"),
-        sa.or_(_C.object > sa.bindparam("after_object"), _C.crm_id > sa.bindparam("after_id")),
+        sa.tuple_(_C.object, _C.crm_id) > sa.tuple_(sa.bindparam("after_object"), sa.bindparam("after_id")),
     )
     .distinct()
     .order_by(_C.object, _C.crm_id)
@@ -229,7 +229,7 @@ class Runs:
                 for part in chunks([record_id for record_id, value in states.items() if value == state]):
                     newest = (
                         sa.select(sa.func.max(_C.id))
-                        .where(_C.run_id == run_id, _C.record_id.in_(part))
+                        .where(unindexed(_C.run_id) == run_id, _C.record_id.in_(part))
                         .group_by(_C.record_id)
                     )
                     connection.execute(
