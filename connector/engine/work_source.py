@@ -42,6 +42,7 @@ class WorkSource:
         self._provider = provider
         self.pool = pool
         self._groups: list[PurchaseGroup] = []
+        self._capped = 0  # the number of caps in force when they were read
         self._unresolved: dict[Identifier, list[plan.Pending]] = {}
         self._rereads: list[RereadRow] = []
         self._failures = 0
@@ -74,7 +75,10 @@ class WorkSource:
         ledger = self._run.services.ledger
         self._read_ahead = 0
         capped = self._run.capped_pairs(self.name)
-        self._groups = ledger.attempts.groups(self._provider.source, self._run.id, self._run.now(), capped)
+        self._capped = len(capped)
+        self._groups = ledger.attempts.groups(
+            self._provider.source, self._run.id, self._run.now(), capped, self._run.mappings
+        )
         if self._is_helper:
             return
         if self._reread_after != self._run.reuses:
@@ -142,6 +146,8 @@ class WorkSource:
     def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[WorkItem]:
         if any(key.startswith(BUY) for key in busy):  # one at a time: the next one must see the remaining purchases
             return
+        if len(self._run.capped_pairs(self.name)) != self._capped:
+            self._read()  # without the groups that a new cap forbids: each try would read all their purchases
         for index, group in enumerate(self._groups):
             channel, full_size = group.channel, self._provider.batch_size(group.channel)
             if not (partial or group.size >= full_size) or stop_without_value(self._run, self._provider, channel):

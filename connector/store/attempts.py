@@ -55,7 +55,12 @@ class Attempts:
         self._db = database
 
     def groups(
-        self, source: Source, run_id: str, now: datetime, capped: Collection[tuple[str, str]] = ()
+        self,
+        source: Source,
+        run_id: str,
+        now: datetime,
+        capped: Collection[tuple[str, str]] = (),
+        mappings: Collection[str] = (),
     ) -> list[PurchaseGroup]:
         """List planned purchases of this run that may be sent now, in groups: the largest first, then the oldest.
 
@@ -66,6 +71,8 @@ class Attempts:
             run_id: the run.
             now: the ledger's time.
             capped: pairs of channel and mapping whose caps allow nothing more.
+            mappings: the mappings of the run. A channel that none of them may buy is left out without reading its
+                purchases.
         """
         by_channel: dict[str, list[str]] = {}
         for channel, mapping in capped:
@@ -73,6 +80,9 @@ class Attempts:
         payable = [
             sa.or_(_P.channel != channel, may_be_paid(run_id, mappings)) for channel, mappings in by_channel.items()
         ]
+        closed = {channel for channel, names in by_channel.items() if mappings and set(mappings) <= set(names)}
+        if closed:
+            payable.append(_P.channel.in_([channel.value for channel in Channel if channel.value not in closed]))
         query = _GROUPS.where(*payable) if payable else _GROUPS
         with self._db.read() as connection:
             rows = connection.execute(query, _sendable_parameters(source, run_id, now)).all()
