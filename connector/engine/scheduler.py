@@ -124,7 +124,8 @@ class Scheduler:
     def _fill(self, source: WorkSource) -> bool:
         started = False
         partial = self._may_send_partial(source)
-        while source.pool.free:
+        # Without threads, items end at once: their results are advanced before too many are in memory.
+        while source.pool.free and len(self._run.finalized) < WRITE_AT:
             self._check_deadline()
             item = source.next(partial=partial)
             if item is None:
