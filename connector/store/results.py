@@ -12,7 +12,7 @@ from connector.core.states import PURCHASE, ChannelState, PurchaseState, RecordS
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.older_values import from_earlier, leave_own_task, take_late_value, take_older_values
-from connector.store.record_sql import UNUSABLE
+from connector.store.record_sql import UNUSABLE, unindexed
 from connector.store.repeats import recall_newer, uncharge
 from connector.store.rows import CheckRow, FinalResult, RereadRow, chunks, person_of
 from connector.store.seal import Seal
@@ -56,8 +56,8 @@ _DUE_REREADS = (
         .outerjoin(t.unusable_value, UNUSABLE)
     )
     .where(
-        _P.provider == sa.bindparam("provider"),
-        _P.account == sa.bindparam("account"),
+        unindexed(_P.provider) == sa.bindparam("provider"),
+        unindexed(_P.account) == sa.bindparam("account"),
         _P.state == PurchaseState.FINAL.value,
         _P.result == Result.DELIVERED.value,
         _P.value.is_(None),
