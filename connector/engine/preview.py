@@ -67,7 +67,7 @@ class _Count:
         self.selected_of: Counter[str] = Counter()
         self.frozen: dict[str, list[FrozenRecord]] = {}
         self._seen: set[PurchaseKey | tuple[str, Channel, Identifier]] = set()
-        self._rates = run.services.ledger.run_outcomes.success_rates()
+        self._rates = run.services.ledger.run_outcomes.success_rates(run.services.sources.values())
 
     def add(self, mapping: MappingFile, records: list[PlannedRecord]) -> None:
         """Count a page."""

@@ -15,6 +15,7 @@ from connector.store.rows import AnyRow
 
 _P, _R, _RC, _RR, _C = t.purchase.c, t.record.c, t.record_channel.c, t.run_record.c, t.change.c
 PAGE = 2000
+RATED_ANSWERS = 2000
 SYNCS_READ = 200  # of these syncs, those without any record and with an early end do not count
 _LOOK_AT = (Outcome.UNKNOWN.value, Outcome.PARKED.value)
 _OUTCOMES = (
@@ -164,16 +165,15 @@ class RunOutcomes:
         with self._db.read() as connection:
             return [(crm_id, count) for crm_id, count in connection.execute(query)]
 
-    def success_rates(self) -> dict[tuple[str, Channel], float]:
-        """The share of final purchases with a value, by provider and channel, over the whole history."""
-        delivered = sa.func.sum(sa.case((_P.result == Result.DELIVERED.value, 1), else_=0))
-        query = (
-            sa.select(_P.provider, _P.channel, delivered, sa.func.count())
-            .where(_P.state == PurchaseState.FINAL.value)
-            .group_by(_P.provider, _P.channel)
-        )
-        with self._db.read() as connection:
-            return {(p, Channel(c)): int(good) / int(total) for p, c, good, total in connection.execute(query)}
+    def success_rates(self, sources: Iterable[Source]) -> dict[tuple[str, Channel], float]:
+        """The share of the latest paid answers with a value, by provider and channel; without those never answered."""
+        found: dict[tuple[str, Channel], float] = {}
+        for source in sources:
+            for channel in source.prices.by_channel:
+                answers, with_value = self.latest_results(source, channel, RATED_ANSWERS)
+                if answers:
+                    found[source.name, channel] = with_value / answers
+        return found
 
     def channel_outcomes(self, run_id: str) -> list[tuple[str, Channel, Outcome, int]]:
         """(mapping, channel, outcome, number of records) of this run's records."""

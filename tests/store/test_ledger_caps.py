@@ -350,7 +350,7 @@ def test_success_rates_come_from_history(harness: LedgerHarness) -> None:
     harness.accept(harness.batch(NO_CAPS))
     harness.finalize(*ids[:3])
     harness.finalize(ids[3], result=Result.NOT_FOUND, charged=False)
-    assert harness.ledger.run_outcomes.success_rates() == {("lensmor", EMAIL): 0.75}
+    assert harness.ledger.run_outcomes.success_rates([LENSMOR]) == {("lensmor", EMAIL): 0.75}
     assert LENSMOR.prices.of(EMAIL) == PRICE
 
 
