@@ -176,15 +176,22 @@ class Keys:
 
     def _reseal_column(self, connection: sa.Connection, table: sa.Table, column: sa.Column[Any]) -> int:
         count = 0
+        hashed = [_P.value_hash] if table is t.purchase else []
+        changed: dict[str, object] = {one.name: sa.bindparam(f"new_{one.name}") for one in (column, *hashed)}
+        update = sa.update(table).where(table.c.id == sa.bindparam("key")).values(changed)
         for rows in _pages(connection, table, column, column.is_not(None)):
-            for row_id, sealed in rows:
-                opened = self._seal.open(sealed)
-                changed: dict[str, object] = {column.name: self._seal.seal(opened)}
-                if table is t.purchase:
-                    changed["value_hash"] = self._seal.hash(opened.get("value"))
-                connection.execute(sa.update(table).where(table.c.id == row_id).values(changed))
+            connection.execute(update, [self._resealed(row_id, column.name, sealed) for row_id, sealed in rows])
             count += len(rows)
         return count
+
+    def _resealed(self, row_id: int, name: str, sealed: bytes) -> dict[str, object]:
+        """The parameters that replace one sealed column, and the hash of its value."""
+        opened = self._seal.open(sealed)
+        return {
+            "key": row_id,
+            f"new_{name}": self._seal.seal(opened),
+            "new_value_hash": self._seal.hash(opened.get("value")),
+        }
 
 
 def _read(connection: sa.Connection) -> _KeyHistory:

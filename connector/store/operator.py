@@ -238,5 +238,5 @@ def _sent(before: datetime | None) -> sa.ColumnElement[bool]:
     """The condition that a purchase was sent before a time and has no result; always false without a time."""
     if before is None:
         return sa.false()
-    old = sa.select(t.attempt.c.id).where(t.attempt.c.created_at < before)
-    return sa.and_(_P.state.in_(AT_PROVIDER), _P.attempt_id.in_(old))
+    old = sa.select(t.attempt.c.id).where(t.attempt.c.id == _P.attempt_id, t.attempt.c.created_at < before)
+    return sa.and_(_P.state.in_(AT_PROVIDER), sa.exists(old.correlate(t.purchase)))

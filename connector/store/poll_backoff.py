@@ -48,7 +48,8 @@ class PollBackoff:
 
     def run_ends(self, connection: sa.Connection, mappings: Collection[str], since: datetime, now: datetime) -> None:
         """Set the next polls of a run's mappings, and of mappings that wait for a result that the run brought."""
-        waiting = (_R.state == RecordState.OPEN, _R.mapping.not_in(mappings), _RC.state == ChannelState.OPEN)
+        open_records = (_R.state == RecordState.OPEN, _R.mapping > "")  # in the form of the index of open records
+        waiting = (*open_records, _R.mapping.not_in(mappings), _RC.state == ChannelState.OPEN)
         results = sa.select(_R.mapping).select_from(_OPEN).where(*waiting, _P.final_at >= since).distinct()
         for mapping in sorted({*mappings, *connection.scalars(results)}):
             self._refresh(connection, mapping, now)

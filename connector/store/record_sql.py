@@ -85,8 +85,7 @@ def in_plans(since: datetime) -> sa.ColumnElement[bool]:
 
 def with_purchase() -> sa.ColumnElement[bool]:
     """The condition that a record has a sent purchase, in any state."""
-    bought = sa.select(_RC.record_id).join(t.purchase, _P.id == _RC.purchase_id).where(_P.state.in_(BOUGHT))
-    return _R.id.in_(bought)
+    return _has_channel(_P.state.in_(BOUGHT))
 
 
 # A channel of a closed record waits for nothing, because it was closed with the record.

@@ -118,14 +118,13 @@ def used(connection: sa.Connection, provider: str, account: str, run_ids: Iterab
 
     A later day or month than the present one was written by a wrong clock, and counts too.
     """
-    scopes = sa.or_(
-        sa.and_(_T.scope >= day_scope(today), _T.scope < "day;"),
-        sa.and_(_T.scope >= month_scope(today), _T.scope < "month;"),
-        _T.scope.in_([run_scope(run_id) for run_id in run_ids]),
+    mine = sa.select(_T.scope, _T.mapping, _T.credits).where(_T.provider == provider, _T.account == account)
+    every = sa.union_all(  # of searches by the key: one condition for all would read the totals of every run
+        mine.where(_T.scope >= day_scope(today), _T.scope < "day;"),
+        mine.where(_T.scope >= month_scope(today), _T.scope < "month;"),
+        mine.where(_T.scope.in_([run_scope(run_id) for run_id in run_ids])),
     )
-    rows = connection.execute(
-        sa.select(_T.scope, _T.mapping, _T.credits).where(_T.provider == provider, _T.account == account, scopes)
-    )
+    rows = connection.execute(every)
     found: Counter[tuple[str, str]] = Counter()
     for scope, mapping, credits_ in rows:
         found[scope.partition(":")[0], mapping] += credits_
