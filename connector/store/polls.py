@@ -69,7 +69,7 @@ _DUE_CHECKS = (
     )
     .where(
         _P.provider == sa.bindparam("provider"),
-        _P.account == sa.bindparam("account"),
+        unindexed(_P.account) == sa.bindparam("account"),
         _P.check_at <= sa.bindparam("now"),
         _P.state != PurchaseState.FINAL.value,
         _P.channel != Channel.EVENT.value,  # its answer is read by repeating the request, which is free
