@@ -158,6 +158,7 @@ task = Table(
     Column("next_poll_at", UtcTime),
     Column("polled_by", String(40)),  # the later run that polled it, once
 )
+Index("ix_task_attempt", task.c.attempt_id)
 _IS_OPEN = task.c.state == TaskState.OPEN
 Index("ix_task_open", task.c.provider, task.c.next_poll_at, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
 
