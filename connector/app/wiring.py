@@ -180,8 +180,11 @@ def connect_providers(
         if name in names:
             connection = connection_to(configured, name, ledger, clock)
             address = functools.partial(callback_url, name) if base else None
-            built_with = BuiltWith(connection, configured.settings.connector_poll_seconds, address)
-            connected[name] = entry.build(configured.providers[name], built_with)
+            provider = entry.build(configured.providers[name], BuiltWith(connection, callback_url=address))
+            if configured.settings.connector_poll_seconds is not None:
+                provider.poll_schedule_s = configured.settings.connector_poll_seconds
+                provider.polls_exactly = True
+            connected[name] = provider
     return connected
 
 

@@ -26,7 +26,7 @@ class Settings(SettingGroup):
 
     connector_database_url: str = Field(default="", repr=False)  # may contain a password
     connector_secret_key: SecretStr | None = None
-    connector_poll_seconds: tuple[float, ...] = (3.0, 5.0, 10.0, 20.0)
+    connector_poll_seconds: tuple[float, ...] | None = None  # of every provider; None: each has its own
     connector_wait_seconds: float = Field(default=900.0, ge=0, le=86_400)
     connector_time_scale: float = Field(default=1.0, gt=0, le=1)
     connector_undo_days: int = Field(default=30, ge=0, le=3650)

@@ -1,7 +1,6 @@
 """Stage 4: poll tasks, and read people whose task has no result; results are committed before any other effect."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 
 from connector.core.ages import LATE_EVIDENCE_KEPT
 from connector.core.errors import NotThereError, RefusedError, StopError
@@ -22,9 +21,9 @@ from connector.providers.interface import (
 )
 from connector.store.callback_receipts import CallbackReceipt
 from connector.store.rows import CheckRow, FinalResult, RequestAnswer, RereadRow, TaskRow
+from connector.store.task_end import TaskEnd
 
-STRETCH_AFTER = timedelta(minutes=5)
-STRETCHED_POLL_S = 60.0
+POSTPONED_S = 60.0  # the wait after a failed read
 NO_SUCH_ID = frozenset({400, 422})  # a read by id failed because the vendor cannot have such an id
 GONE = "paid earlier, no longer readable at the vendor"
 
@@ -33,7 +32,8 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
     """Poll a task and finalize every purchase whose result it shows."""
     results = run.services.ledger.results
     polls = run.services.ledger.polls
-    people, given_up = polls.people_of(task), polls.given_up_in(task)
+    found = polls.people_in(task)
+    people, given_up = found.waiting, found.given_up
     too_late = run.now() - task.submitted_at > LATE_EVIDENCE_KEPT
     if not people and (not given_up or too_late):  # all have a result, or none is expected any more
         polls.task_ended(task, [], run.now(), "")
@@ -44,12 +44,19 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
         _vanished(run, provider, task, list(people.values()))
         return
     except (RefusedError, StopError):
-        polls.postpone(task, run.later(STRETCHED_POLL_S))
+        polls.postpone(task, run.later(POSTPONED_S))
         raise
     run.reachable(provider.name)
     open_items = [] if report.ended else [report.items[person] for person in people if person in report.items]
     _note_unknown_states(run, provider, f"task {task.id}", [report, *open_items])
-    finalized = run.finalize(_results_in(provider, people, report))
+    ended = TaskEnd(task, list(people.values()), run.now(), "the vendor's task ended without a result")
+    # The late answers of purchases that were given up are stored before the task ends: it would not be polled again.
+    end = ended if report.ended and not given_up else None
+    finalized = run.finalize(_results_in(provider, people, report), end)
+    if report.ended and task.submitted_at >= run.started_at:
+        run.poll_times.ended(provider, task)
+    if end is not None:
+        return
     for late in _results_in(provider, given_up, report):
         if late.value:
             run.improve(late.purchase_id, late.value, charged=True)
@@ -57,7 +64,7 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
             results.end_late(late, run.now())
     if report.ended:
         rest = [purchase_id for purchase_id in people.values() if purchase_id not in set(finalized)]
-        polls.task_ended(task, rest, run.now(), "the vendor's task ended without a result")
+        polls.task_ended(task, rest, ended.check_at, ended.reason)
         return
     without_value = [
         purchase_id
@@ -66,16 +73,7 @@ def poll(run: Run, provider: Provider, task: TaskRow) -> None:
     ]
     if without_value:
         polls.read_people(without_value, run.now(), "the vendor's task is unlocked and shows no value")
-    polls.polled(task, next_poll(run, provider, task))
-
-
-def next_poll(run: Run, provider: Provider, task: TaskRow) -> datetime:
-    """The next time of the vendor's poll schedule; after five minutes, at least a minute from now."""
-    schedule = provider.poll_schedule_s
-    seconds = schedule[min(task.polls + 1, len(schedule) - 1)]
-    if run.now() - task.submitted_at > STRETCH_AFTER * run.services.clock.scale:
-        seconds = max(seconds, STRETCHED_POLL_S)
-    return run.later(seconds)
+    polls.polled(task, run.poll_times.next(provider, task))
 
 
 def _results_in(provider: Provider, people: Mapping[Identifier, int], report: TaskReport) -> list[FinalResult]:
@@ -174,7 +172,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
         run.finalize([FinalResult(row.id, Result.FAILED, reason, charged=charged)])
         return
     except (RefusedError, StopError):
-        polls.postpone_check(row, run.later(STRETCHED_POLL_S))
+        polls.postpone_check(row, run.later(POSTPONED_S))
         raise
     run.reachable(provider.name)
     _note_unknown_states(run, provider, f"person {row.id}", [] if status is None else [status])
@@ -184,7 +182,7 @@ def check(run: Run, provider: Provider, row: CheckRow) -> None:
     )
     repeats = isinstance(verdict, MaySubmit | MayRepeat)
     if repeats and run.services.shared and polls.is_for_another_run(row, run.id):
-        polls.postpone_check(row, run.later(STRETCHED_POLL_S))  # only that run knows whether it is still requested
+        polls.postpone_check(row, run.later(POSTPONED_S))  # only that run knows whether it is still requested
         return
     match verdict:
         case Final():

@@ -18,12 +18,14 @@ from connector.core.person import Source
 from connector.core.plan import Planner
 from connector.crm.bulk import BulkApi
 from connector.crm.interface import Crm, Usage
+from connector.engine.poll_times import PollTimes
 from connector.providers.interface import Provider
 from connector.store.bulk_jobs import BulkJobRow
 from connector.store.credits import CapRules
 from connector.store.ledger import Ledger
 from connector.store.rows import FinalResult
 from connector.store.run_progress import RunWatch
+from connector.store.task_end import TaskEnd
 
 DOWN_AFTER_S = 30.0
 RETRY_CONNECT_S = 5.0
@@ -183,7 +185,9 @@ class Run:
         is_older_copy: the ledger is an older copy.
         read_first: the providers whose record of a person is read before the person is bought, in an older copy.
         last_write: when an earlier run last wrote to a CRM.
+        permit_wait_s: by provider, how long the last paid request waited for the rate limiter.
         began_s: the monotonic time at which this process began the run.
+        poll_times: chooses the times of the next polls.
     """
 
     services: Services
@@ -234,11 +238,14 @@ class Run:
     is_older_copy: bool = False
     read_first: frozenset[str] = frozenset()
     last_write: datetime | None = None
+    permit_wait_s: dict[str, float] = field(default_factory=dict)
     began_s: float = field(init=False)
+    poll_times: PollTimes = field(init=False)
 
     def __post_init__(self) -> None:
         """Store the monotonic time of the start."""
         self.began_s = self.monotonic()
+        self.poll_times = PollTimes(self.services.ledger.task_times, self.services.clock)
 
     def call_attention(self, entry: Attention, *, is_stored: bool = True) -> None:
         """Add an entry about a record.
@@ -286,9 +293,9 @@ class Run:
         """The time after a scaled wait."""
         return self.services.clock.later(seconds)
 
-    def finalize(self, results: Iterable[FinalResult]) -> list[int]:
+    def finalize(self, results: Iterable[FinalResult], end: TaskEnd | None = None) -> list[int]:
         """Make purchases final, and remember them so that their channels advance; returns the ids that became final."""
-        ids = self.services.ledger.results.finalize(results, self.now())
+        ids = self.services.ledger.results.finalize(results, self.now(), end=end)
         self.finalized.extend(ids)
         return ids
 

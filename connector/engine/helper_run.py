@@ -38,9 +38,11 @@ class HelperRun(Scheduler):
                     self._run.services.clock.pause(timedelta(seconds=POLL_INTERVAL_S))
         finally:
             for source in self._work_sources:
-                source.pool.close()
+                source.close()
             for source in self._work_sources:
                 source.pool.collect_finished()
+            for source in self._work_sources:
+                source.store_times()
 
     def _is_active(self) -> bool:
         """Whether the run continues and its own process still holds the run lock."""

@@ -1,11 +1,10 @@
-"""Stage 2: look people up by LinkedIn, and plan the next source after one has ended without a value."""
+"""Stage 2: plan the next source after a person was looked up, or after a source has ended without a value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from connector.core.errors import RefusedError
 from connector.core.mapping import WritePolicy
-from connector.core.model import Channel, CrmRecord, Identifier, Person, Purchase, Result
+from connector.core.model import Channel, CrmRecord, Identifier, Person, Result
 from connector.core.person import Source
 from connector.core.plan import (
     ChannelRequest,
@@ -19,16 +18,13 @@ from connector.core.plan import (
     may_cost,
     still_ours_to_write,
 )
-from connector.core.recover import ProviderState
 from connector.core.spend import tightest
-from connector.core.states import PurchaseState
 from connector.engine.context import Run
 from connector.engine.select import resolved_by
-from connector.providers.interface import IdentityResult, Provider
 from connector.store.credits import BALANCE, RemainingBudget
 from connector.store.planned import PlannedChannel, PurchaseTerms, Redecision
 from connector.store.record_views import EndedChannel
-from connector.store.rows import FinalResult, RecordChannelRow, RecordRow, chunks
+from connector.store.rows import RecordChannelRow, RecordRow, chunks
 
 Pending = tuple[RecordChannelRow, RecordRow]
 LOOKUPS_AT_ONCE = 500  # channels that are read at once
@@ -133,53 +129,6 @@ def _credits_left(run: Run, provider: str) -> tuple[int | None, bool]:
     planned = sum(group.size * source.prices.of(group.channel) for group in groups)
     is_balance = tight is not None and tight.name == BALANCE and tight.left == min(bounds)
     return min(bounds) - planned, is_balance
-
-
-def resolve_identity(run: Run, provider: Provider, identifier: Identifier, pending: Sequence[Pending]) -> None:
-    """Look up an identifier once, and decide again for every channel that waits for the answer.
-
-    A refused lookup is not stored: the source counts as failed for these channels, and the next run may try again.
-    """
-    ledger = run.services.ledger
-    try:
-        found = provider.resolve_identity(identifier)
-    except RefusedError as error:
-        run.services.progress.note(str(error))
-        failed = FailedSource(provider.name, Result.FAILED, str(error))
-        _decide_again(run, [(row, channel, (*channel.failed_sources, failed)) for channel, row in pending])
-        return
-    ledger.planning.remember(provider.source, identifier, found.match, run.now())
-    shown = _shown_values(run, provider, found)
-    for purchase, value in shown:
-        if purchase.state is PurchaseState.FINAL and purchase.result is not Result.DELIVERED:
-            run.improve(purchase.id, value, charged=False)
-    _decide_again(run, [(row, channel, channel.failed_sources) for channel, row in pending])
-    _deliver_shown_values(run, _shown_values(run, provider, found))
-
-
-def _shown_values(run: Run, provider: Provider, found: IdentityResult) -> list[tuple[Purchase, str]]:
-    """The person's purchases for which the vendor already shows a value, with the values."""
-    if found.match.identifier is None:
-        return []
-    values = {
-        channel: status.value
-        for channel, status in found.statuses.items()
-        if status.view is ProviderState.DELIVERED and status.value
-    }
-    if not values:
-        return []
-    snapshot = run.services.ledger.snapshots.purchases_of(provider.source, found.match.identifier)
-    return [(purchase, values[key.channel]) for key, purchase in snapshot.items() if key.channel in values]
-
-
-def _deliver_shown_values(run: Run, shown: Sequence[tuple[Purchase, str]]) -> None:
-    """Finalize planned purchases whose value the vendor already shows: free, unless a lost request may have paid."""
-    planned = [(purchase, value) for purchase, value in shown if purchase.state is PurchaseState.PLANNED]
-    if planned:
-        run.finalize(
-            FinalResult(purchase.id, Result.DELIVERED, value=value, charged=purchase.lost_before)
-            for purchase, value in planned
-        )
 
 
 def advance(run: Run, purchase_ids: Sequence[int]) -> int:
@@ -302,7 +251,7 @@ _RESULT_TEXTS = {Result.NOT_FOUND: "did not find it", Result.FAILED: "failed", R
 _Undecided = tuple[RecordRow, RecordChannelRow, tuple[FailedSource, ...]]
 
 
-def _decide_again(run: Run, undecided: Sequence[_Undecided]) -> None:
+def decide_again(run: Run, undecided: Sequence[_Undecided]) -> None:
     """Decide on the next sources after the failed ones, and store the decisions."""
     decisions = _decide(run, undecided)
     _save(run, [(row, channel, one) for (row, channel, _), one in zip(undecided, decisions, strict=True)])

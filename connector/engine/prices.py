@@ -59,14 +59,15 @@ def _judge(run: Run, provider: Provider, observation_id: int) -> None:
             run.services.progress.note(_difference(provider, channel, after))
 
 
-def observe_between(run: Run, provider: Provider, channel: Channel) -> None:
-    """Read the balance before a further request for a channel, if a read is due."""
+def observe_between(run: Run, provider: Provider, channel: Channel) -> bool:
+    """Read the balance before a further request for a channel, if a read is due; returns whether it was."""
     sent = sum(count for (name, _), count in list(run.sent_since_balance.items()) if name == provider.name)
     if not sent or (sent < EVERY and not _is_doubtful(run, provider, channel)):
-        return
+        return False
     run.price_seen.add((provider.name, channel))
     # The purchase that follows holds the exclusive lock already.
     _observe_if_possible(run, provider, "between two purchases", exclusive=False)
+    return True
 
 
 def observe_again(run: Run, provider: Provider) -> bool:
@@ -109,6 +110,8 @@ def _is_doubtful(run: Run, provider: Provider, channel: Channel) -> bool:
 def batch_limit(run: Run, provider: Provider, channel: Channel) -> int:
     """The most people in one request: few while there is a suspicion."""
     full = provider.batch_size(channel)
+    if full <= CONFIRM_SIZE:
+        return full
     suspected = run.services.ledger.prices.suspicion(provider.source, channel) is not None
     return min(full, CONFIRM_SIZE) if suspected else full
 

@@ -44,10 +44,11 @@ _GONE = {
 def buy(run: Run, provider: Provider, group: PurchaseGroup) -> None:
     """Take one batch of a group with its hold and send it, after disk space for the answer is reserved."""
     channel = group.channel
-    prices.observe_between(run, provider, channel)
-    if prices.stop_too_dear(run, provider, channel):
+    if prices.observe_between(run, provider, channel) and prices.stop_too_dear(run, provider, channel):
         return
+    waits_since_s = run.monotonic()
     provider.wait_turn()
+    run.permit_wait_s[provider.name] = run.monotonic() - waits_since_s
     most = prices.batch_limit(run, provider, channel)
     limit = min(most, run.halved.get((provider.name, channel), most))
     try:
@@ -136,7 +137,7 @@ def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission, rese
             back.append(purchase_id)
         else:
             check[purchase_id] = reason is not SkipReason.UNEXPLAINED
-    first_poll = run.later(provider.poll_schedule_s[0])
+    first_poll = run.poll_times.first(provider, batch.channel)
     kept = {"task_id": answer.task_id, "check": check, "gone": gone, "back": back}
     with reserved.kept_on_failure(_named(batch) | kept):
         ledger.answers.accept(RequestAnswer(batch.attempt_id, answer.task_id, check, gone, back), first_poll, run.now())

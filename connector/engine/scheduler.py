@@ -3,7 +3,11 @@
 The scheduler decides only *when* a stage runs; all data for a stage is in the ledger.
 """
 
+import contextlib
 import functools
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from connector.core.errors import LockedError
@@ -17,9 +21,12 @@ from connector.engine.worker_pool import WorkerPool, wait_any
 WRITE_AT = 2000  # this many finished channels are written at once
 WRITE_AFTER_S = 30.0  # the longest wait of a finished record for others
 JOB_AFTER_S = 600.0  # the same, where jobs write the records
+ADVANCE_AT = 50  # so many purchases that became final advance their channels at once
+ADVANCE_AFTER_S = 1.0  # the longest wait of a purchase that became final for others
 JOIN_S = 15.0  # the longest wait of a batch that is not full for more people
 POLL_INTERVAL_S = 1.0
 SHORT_WAIT_S = 30.0  # how long a run waits for vendors if other work waits for it to end
+FILL_AGAIN_S = 0.02  # while the main thread is busy
 STOPPING = "the connector is being stopped; the next run continues"
 CHECK_EVERY_S = 5.0
 
@@ -47,7 +54,7 @@ class Scheduler:
             for name, provider in services.providers.items()
             if name in run.used_providers and not (self.is_helper and provider.parallel == 1)
         ]
-        self._searched_s = self._checked_s = self._changed_s = run.monotonic()
+        self._searched_s = self._checked_s = self._changed_s = self._advanced_s = run.monotonic()
         self._search_after_s = 0.0
         self._until_s = self._searched_s + services.wait_s * services.clock.scale if until_s is None else until_s
         self._clock_watch = ClockWatch(run)
@@ -62,9 +69,11 @@ class Scheduler:
         try:
             while self._turn():
                 pass
+            for source in self._work_sources:
+                source.store_times()
         finally:
             for source in self._work_sources:
-                source.pool.close()
+                source.close()
             for source in self._work_sources:
                 source.pool.collect_finished()
 
@@ -76,13 +85,16 @@ class Scheduler:
         finished = sum(source.collect_finished() for source in self._work_sources) > 0
         started = sum(self._fill(source) for source in self._work_sources) > 0
         if started or finished:
-            self._advance()
+            if len(self._run.finalized) >= ADVANCE_AT or self._is_past(self._advanced_s, ADVANCE_AFTER_S):
+                self._advance()
             if self._run.services.shared and self._is_past(self._searched_s, JOIN_S):
                 self._search()
             if not started:
                 self._refresh()
             return True
         if self._busy():
+            if self._is_past(self._advanced_s, ADVANCE_AFTER_S):
+                self._advance()
             wait_any([source.pool for source in self._work_sources], POLL_INTERVAL_S)
             return True
         moved = self._advance(idle=True) or (self._run.services.shared and self._search())
@@ -121,6 +133,31 @@ class Scheduler:
             if not run.services.ledger.runs.is_running(run.id):
                 raise LockedError("another process has taken this run over")
 
+    @contextlib.contextmanager
+    def _filling(self) -> Iterator[None]:
+        """Start further work in another thread while the block runs: planning and writing many records take seconds.
+
+        The pools' own work may run beside the block in any case; only one thread at a time starts it.
+        """
+        if self._run.services.workers <= 1:
+            yield
+            return
+        done = threading.Event()
+        with ThreadPoolExecutor(1, thread_name_prefix="filling") as beside:
+            filled = beside.submit(self._fill_until, done)
+            try:
+                yield
+            finally:
+                done.set()
+        filled.result()
+
+    def _fill_until(self, done: threading.Event) -> None:
+        while not done.is_set():
+            for source in self._work_sources:
+                source.collect_finished()
+                self._fill(source)
+            done.wait(FILL_AGAIN_S)
+
     def _fill(self, source: WorkSource) -> bool:
         started = False
         partial = self._may_send_partial(source)
@@ -156,7 +193,8 @@ class Scheduler:
         if not forced and began_s < self._search_after_s:
             return False
         run.finalized.clear()
-        moved = plan.advance_all(run)
+        with self._filling():
+            moved = plan.advance_all(run)
         self._searched_s = run.monotonic()
         self._search_after_s = self._searched_s + REST * (self._searched_s - began_s)
         return self._write_ready(moved)
@@ -167,12 +205,14 @@ class Scheduler:
         Args:
             idle: there is no other work, so the next sources are planned for as few people as there are.
         """
+        self._advanced_s = self._run.monotonic()
         ids: list[int] = []
         while self._run.finalized:
             ids.append(self._run.finalized.popleft())
         moved = plan.advance(self._run, ids) if ids else 0
         if self._run.without_value and (idle or len(self._run.without_value) >= self._run.services.crm.read_size):
-            moved += plan.advance_without_value(self._run)
+            with self._filling():
+                moved += plan.advance_without_value(self._run)
         return self._write_ready(moved)
 
     def _write_ready(self, moved: int) -> bool:
@@ -184,10 +224,12 @@ class Scheduler:
             self._ready_since_s = self._changed_s if self._ready_since_s is None else self._ready_since_s
         since_s = self._ready_since_s
         if since_s is not None and self._is_past(since_s, WRITE_AFTER_S if run.bulk is None else JOB_AFTER_S):
-            write.write_complete(self._run)
+            with self._filling():
+                write.write_complete(run)
             self._ready, self._ready_since_s = 0, None
         elif self._ready >= (WRITE_AT if run.bulk is None else run.bulk.most_rows):
-            write.write_complete(self._run, only_full=True)
+            with self._filling():
+                write.write_complete(run, only_full=True)
             self._ready = 0
         return moved > 0
 

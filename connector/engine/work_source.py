@@ -4,23 +4,29 @@ The data in memory (groups of purchases, people to look up) is read from the led
 """
 
 import functools
+import itertools
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
-from connector.core.errors import NotThereError, RefusedError, StopError, UnreachableError
+from connector.core.errors import ConnectorError, NotThereError, RefusedError, StopError, UnreachableError
 from connector.core.model import Channel, Identifier
 from connector.core.states import PurchaseState
-from connector.engine import collect, plan, prices, purchase
+from connector.engine import collect, lookups, plan, prices, purchase
 from connector.engine.context import Run
 from connector.engine.guards import stop_without_value
 from connector.engine.worker_pool import Work, WorkerPool
 from connector.providers.interface import Provider
-from connector.store.rows import PurchaseGroup, RereadRow
+from connector.store.rows import PurchaseGroup, RereadRow, TaskRow
 
 BUY, RESOLVE = "buy ", "resolve "  # the prefixes of the keys of purchases and lookups
 CLAIM_S = 60.0  # how long a claimed task or person is reserved; after that, the process that claimed it is dead
 FAILURES_IN_A_ROW = 3
+LOOKUP_BATCHES = 2  # at the same time
 RESCAN_S = 0.5  # how long the ledger is not searched again for a source without due work that nothing has changed
+LEAST_PERMIT_WAIT_S = 0.01  # the rate limit holds back paid requests if one has waited longer than this
 NEVER = -1
 REST = 20  # after a search of the ledger, no other begins for this many times as long
 WorkItem = tuple[str, Work]
@@ -44,7 +50,10 @@ class WorkSource:
         self._groups: list[PurchaseGroup] = []
         self._capped = 0  # the number of caps in force when they were read
         self._unresolved: dict[Identifier, list[plan.Pending]] = {}
+        self._resolving: set[Identifier] = set()  # those that are being looked up
+        self._threads = ThreadPoolExecutor(lookups.MOST_AT_ONCE, f"lookup-{provider.name}") if pool.width > 1 else None
         self._rereads: list[RereadRow] = []
+        self._due: deque[TaskRow] = deque()  # tasks of this run that were due when they were read
         self._failures = 0
         self._read_ahead = 0  # the people read before their purchase, since the groups were read
         self._tried_receipts: set[int] = set()
@@ -86,9 +95,8 @@ class WorkSource:
             self._rereads = ledger.results.due_rereads(self._provider.source, self._run.id)
             self._reread_after = NEVER if self._rereads else reuses
         if self._provider.source.resolves:
-            busy = self.pool.keys
             found = plan.pending_by_identifier(self._run, self.name)
-            self._unresolved = {one: rows for one, rows in found.items() if _resolving(one) not in busy}
+            self._unresolved = {one: rows for one, rows in found.items() if one not in self._resolving}
         if self._groups or self._rereads or self._unresolved:
             self.expect_due_work()
 
@@ -134,7 +142,7 @@ class WorkSource:
         yield from self._poll(busy, older=True)  # purchases of earlier runs come before new ones
         if not self._run.why_closed(self.name):
             yield from self._purchase(busy, partial=partial and not self._is_resolving(busy))
-            yield from self._resolve()
+            yield from self._resolve(busy)
         yield from self._poll(busy, older=False)
         yield from self._check(busy)
         yield from self._reread(busy)
@@ -164,24 +172,70 @@ class WorkSource:
             )
             return
 
-    def _resolve(self) -> Iterator[WorkItem]:
-        for identifier in list(self._unresolved):
-            pending = self._unresolved.pop(identifier)
-            look_up = functools.partial(plan.resolve_identity, self._run, self._provider, identifier, pending)
-            yield _resolving(identifier), look_up
+    def _resolve(self, busy: set[str]) -> Iterator[WorkItem]:
+        """Lookups of a batch of people; two batches at the same time, so that the end of one does not delay others."""
+        while self._unresolved and sum(key.startswith(RESOLVE) for key in busy) < LOOKUP_BATCHES:
+            batch = dict(itertools.islice(self._unresolved.items(), lookups.STORED_AT_ONCE))
+            self._unresolved = {one: rows for one, rows in self._unresolved.items() if one not in batch}
+            self._resolving |= batch.keys()
+            first = next(iter(batch))
+            yield f"{RESOLVE}{first.kind} {first.value}", functools.partial(self._look_up, batch)
+
+    def _look_up(self, batch: lookups.Waiting) -> None:
+        try:
+            answers = lookups.resolve_identities(self._run, self._provider, batch, self._threads)
+        finally:
+            self._resolving -= batch.keys()
+        if answers.errors and not answers.is_answered:
+            for error in answers.errors[:-1]:
+                self._fail(error)
+            raise answers.errors[-1]
+
+    def store_times(self) -> None:
+        """Store what the last ended tasks have taught about the times of polls."""
+        self._run.poll_times.store(self._provider)
+
+    def close(self) -> None:
+        """Start nothing more, and wait for the running work."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        self.pool.close()
 
     def _poll(self, busy: set[str], *, older: bool) -> Iterator[WorkItem]:
         """Polls of due tasks; tasks of earlier runs are polled once each."""
         run, polls = self._run, self._run.services.ledger.polls
         if older and not self._older:
             return
-        for task in polls.due_tasks(self._provider.source, run.now(), run.started_at, run.id, older=older):
-            key = f"poll {task.id}"
-            if key in busy or (run.services.shared and not polls.claim_task(task, run.later(CLAIM_S))):
+        for task in self._due_tasks(busy, older=older):
+            if run.services.shared and not polls.claim_task(task, run.later(CLAIM_S)):
                 continue
             if older:
                 polls.poll_once(task, run.id)
-            yield key, functools.partial(collect.poll, run, self._provider, task)
+            yield _polling(task), functools.partial(collect.poll, run, self._provider, task)
+
+    def _due_tasks(self, busy: set[str], *, older: bool) -> Iterator[TaskRow]:
+        """Due tasks that are not being polled. Those of this run are read many at a time, and each is yielded once."""
+        yields = not older and self._must_yield(busy)
+        if older or yields or not self._due:
+            run, polls = self._run, self._run.services.ledger.polls
+            longest = timedelta(seconds=self._provider.poll_rules.longest_s * run.services.clock.scale)
+            due_at = run.now() - longest if yields else run.now()
+            found = polls.due_tasks(self._provider.source, due_at, run.started_at, run.id, older=older)
+            idle = [task for task in found if _polling(task) not in busy]
+            if older:
+                yield from idle
+                return
+            self._due = deque(idle)
+        while self._due:
+            yield self._due.popleft()
+
+    def _must_yield(self, busy: set[str]) -> bool:
+        """Whether polls wait for paid requests, because both wait for the rate limiter; a long overdue poll does not.
+
+        The vendor works on a task while others are submitted, and a later poll shows more of its results.
+        """
+        is_limited = self._run.permit_wait_s.get(self.name, 0.0) > LEAST_PERMIT_WAIT_S
+        return is_limited and any(key.startswith(BUY) for key in busy)
 
     def _check(self, busy: set[str]) -> Iterator[WorkItem]:
         if not self._provider.keeps_records:
@@ -228,16 +282,20 @@ class WorkSource:
         try:
             with self._run.exclusive(self._provider):
                 work()
-        except UnreachableError as error:
-            self._run.unreachable(self.name, error)
         except (StopError, RefusedError, NotThereError) as error:
-            # One failing task or person must not stop the others; several failures in a row are the vendor's.
-            self._failures += 1
-            if self._failures >= FAILURES_IN_A_ROW:
-                self._run.stop(self.name, str(error))
+            self._fail(error)
         else:
             self._failures = 0
 
+    def _fail(self, error: ConnectorError) -> None:
+        """Count a failure: one task or person must not stop the others, but several in a row are the vendor's."""
+        if isinstance(error, UnreachableError):
+            self._run.unreachable(self.name, error)
+            return
+        self._failures += 1
+        if self._failures >= FAILURES_IN_A_ROW:
+            self._run.stop(self.name, str(error))
 
-def _resolving(identifier: Identifier) -> str:
-    return f"{RESOLVE}{identifier.kind} {identifier.value}"
+
+def _polling(task: TaskRow) -> str:
+    return f"poll {task.id}"

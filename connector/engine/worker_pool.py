@@ -15,14 +15,14 @@ class WorkerPool:
     """
 
     def __init__(self, name: str, width: int) -> None:
-        self._width = width
+        self.width = width
         self._pool = ThreadPoolExecutor(width, thread_name_prefix=f"pool-{name}") if width else None
         self._running: dict[Future[None], str] = {}
 
     @property
     def free(self) -> bool:
         """Whether another item may start."""
-        return self._pool is None or len(self._running) < self._width
+        return self._pool is None or len(self._running) < self.width
 
     @property
     def keys(self) -> set[str]:

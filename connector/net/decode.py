@@ -3,7 +3,7 @@
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from connector.net.errors import UnreadableError
 
@@ -78,12 +78,12 @@ def _has_zlib_header(chunk: bytes) -> bool:
     return len(chunk) < 2 or (chunk[0] & 0x0F == 8 and int.from_bytes(chunk[:2], "big") % 31 == 0)
 
 
-def json_of(body: bytes, charset: str | None = None) -> object:
+def json_of(body: bytes, charset: Callable[[], str | None] = lambda: None) -> object:
     """Parse a body as JSON. Lone surrogates, which no database stores, become U+FFFD.
 
     Args:
         body: the unpacked bytes.
-        charset: the charset that the answer names; used only if the body is not Unicode.
+        charset: finds the charset that the answer names; used only if the body is not Unicode.
 
     Raises:
         UnreadableError: the body is not JSON.
@@ -100,10 +100,10 @@ def json_of(body: bytes, charset: str | None = None) -> object:
     return without
 
 
-def _text(body: bytes, charset: str | None) -> str:
-    for name in (json.detect_encoding(body), charset):
+def _text(body: bytes, charset: Callable[[], str | None]) -> str:
+    for name in (lambda: json.detect_encoding(body), charset):
         try:
-            return body.decode(name or "utf-8").removeprefix("\ufeff")
+            return body.decode(name() or "utf-8").removeprefix("\ufeff")
         except (UnicodeDecodeError, LookupError):
             continue
     return body.decode("utf-8", "replace")

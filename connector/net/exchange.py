@@ -34,7 +34,11 @@ class Reply:
         Raises:
             UnreadableError: the body is not JSON.
         """
-        return json_of(self.body, httpx.Response(self.status, headers=self.headers).charset_encoding)
+        return json_of(self.body, self._charset)
+
+    def _charset(self) -> str | None:
+        """The charset that the answer names."""
+        return httpx.Response(self.status, headers=self.headers).charset_encoding
 
 
 def exchange(

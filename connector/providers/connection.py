@@ -15,14 +15,14 @@ if TYPE_CHECKING:  # only tests give a transport: start-up time
 class Pace(Protocol):
     """The rate limiter that all processes with one vendor key share."""
 
-    def acquire(self) -> None:
-        """Wait until a request may leave."""
+    def acquire(self, *, first: bool = False) -> None:
+        """Wait until a request may leave; `first` goes before this process's others."""
 
     def pause(self, seconds: float) -> None:
         """Let no request leave for this long, as the vendor requested."""
 
-    def limit(self, per_minute: int) -> None:
-        """Set the limit that the vendor reports."""
+    def limit(self, per_minute: float) -> None:
+        """Set the rate at which requests may leave."""
 
 
 Explain = Callable[[float, str], None]

@@ -10,6 +10,7 @@ LONGEST_RETRY_AFTER_S = 900.0
 ABSURD_S = 86_400.0  # a wait of more than a day, or in the past, is an error in the header
 LONGEST_HEADER = 64  # characters; no number or date needs more
 MOST_REQUESTS_PER_MINUTE = 100_000
+LARGEST_SHARE, LEAST_SHARE = 0.98, 0.95  # of a limit; the second for limits so small that one request is more
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float:
@@ -34,6 +35,15 @@ def requests_per_minute(headers: Mapping[str, str]) -> int | None:
     """The value of `X-RateLimit-Limit`; None if it is absent or not a sensible count."""
     found = _count(headers, "X-RateLimit-Limit")
     return found if found and found <= MOST_REQUESTS_PER_MINUTE else None
+
+
+def usable_rate(limit: int) -> float:
+    """The requests a minute that may leave evenly spaced under a limit for each minute.
+
+    A request that waits on its way falls between two others, or into the next window. With one request a minute less
+    than the limit, no window is used up before it ends; a large limit leaves room for the waits of many requests.
+    """
+    return min(LARGEST_SHARE * limit, max(LEAST_SHARE * limit, limit - 1))
 
 
 def window_ends_in_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

@@ -30,6 +30,7 @@ from connector.providers.headers import (
     requests_per_minute,
     retry_after_s,
     trace_of,
+    usable_rate,
     window_ends_in_s,
 )
 
@@ -37,9 +38,6 @@ __all__ = ["DEFAULT_RETRY_AFTER_S", "LONGEST_RETRY_AFTER_S", "Answer", "Connecti
 
 READ_TIMEOUT_S = 30.0  # from opening the connection to the last byte of the answer
 MAX_BYTES = 4 * 2**20  # of an answer, unpacked
-USED_SHARE = (
-    0.95  # of the vendor's limit: requests arrive less evenly than they leave, and may fall into the next window
-)
 READ_ATTEMPTS = 5
 GIVE_UP_AFTER_S = 120.0
 # After any other status, a paid request may have been taken (docs: contracts, outcome of a paid POST).
@@ -184,7 +182,7 @@ class VendorHttp:
 
     def wait_turn(self) -> None:
         """Wait until a paid request may leave."""
-        self._pace.acquire()
+        self._pace.acquire(first=True)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -192,6 +190,21 @@ class VendorHttp:
         self._fresh.close()
 
     def _repeat(self, send: Callable[[], Answer]) -> Answer:
+        """Send a request until it is answered; nearly all are answered at once, without the cost of the loop."""
+        try:
+            return send()
+        except _TryAgainError as error:
+            first = error
+        return self._send_again(send, first)
+
+    def _send_again(self, send: Callable[[], Answer], first: _TryAgainError) -> Answer:
+        failed = [first]  # it counts as the first attempt
+
+        def attempt() -> Answer:
+            if failed:
+                raise failed.pop()
+            return send()
+
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(READ_ATTEMPTS) | tenacity.stop_after_delay(GIVE_UP_AFTER_S),
             wait=_WaitAsRequested(),
@@ -201,7 +214,7 @@ class VendorHttp:
             reraise=True,
         )
         try:
-            return retrying(send)
+            return retrying(attempt)
         except _TryAgainError as error:
             raise DownError(f"{self.name} {error.why}; run again later") from error
 
@@ -288,7 +301,7 @@ class VendorHttp:
     def _follow_headers(self, reply: Reply) -> None:
         limit = requests_per_minute(reply.headers)
         if limit:
-            self._pace.limit(max(1, int(limit * USED_SHARE)))
+            self._pace.limit(usable_rate(limit))
         wait_s = window_ends_in_s(reply.headers)
         if wait_s is not None and reply.status != 429:
             self._pace.pause(wait_s)

@@ -19,6 +19,7 @@ from connector.core.errors import LostAnswerError, RefusedError, UnsupportedErro
 from connector.core.limits import balance_of, is_event_id, is_identifier, is_vendor_id, price_of
 from connector.core.model import Channel, Identifier, IdentityMatch
 from connector.core.person import Source
+from connector.core.poll_times import PollSchedule
 from connector.core.recover import ProviderState
 from connector.core.vendor_values import shown_word, value_of
 
@@ -196,6 +197,7 @@ class Provider(ABC):
             lost answer.
         charges_failures: whether a failed item must be presumed charged.
         poll_schedule_s: seconds before each poll of a task; the last value repeats.
+        polls_exactly: the operator has set this schedule, and no poll is left out.
         parallel: the most requests in flight at the same time.
         calls_back: whether it may announce the end of a task by a callback.
     """
@@ -204,6 +206,7 @@ class Provider(ABC):
     keeps_records: bool
     charges_failures: bool
     poll_schedule_s: tuple[float, ...]
+    polls_exactly: bool = False
     parallel: int
     calls_back: bool = False
 
@@ -211,6 +214,11 @@ class Provider(ABC):
     def name(self) -> str:
         """The provider's name in mapping files."""
         return self.source.name
+
+    @property
+    def poll_rules(self) -> PollSchedule:
+        """The rules for the polls of its tasks."""
+        return PollSchedule(self.poll_schedule_s, self.polls_exactly)
 
     def price_setting(self, channel: Channel) -> str:
         """The name of the setting for a channel's price; empty if the price is fixed."""

@@ -50,18 +50,21 @@ class ProviderSettings(SettingGroup):
         }
 
 
+USUAL_POLLS_S = (3.0, 5.0, 10.0, 20.0)
+
+
 @dataclass(frozen=True)
 class BuiltWith:
     """The dependencies of a provider besides its own settings.
 
     Attributes:
         connection: its rate limiter, clock and network.
-        poll_schedule_s: the operator's seconds between polls, for vendors that recommend such a schedule.
+        poll_schedule_s: the usual seconds between polls, for vendors that recommend no others.
         callback_url: gives the callback address for an attempt id; None if the vendor cannot reach the connector.
     """
 
     connection: Connection
-    poll_schedule_s: tuple[float, ...]
+    poll_schedule_s: tuple[float, ...] = USUAL_POLLS_S
     callback_url: Callable[[str], str] | None = None
 
 

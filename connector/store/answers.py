@@ -32,6 +32,33 @@ _P = t.purchase.c
 LONGEST_ANSWER = timedelta(minutes=5)  # no request waits longer; a later answer is still adopted
 _WAITING_FOR_ANSWER = (PurchaseState.SUBMITTING.value, PurchaseState.UNKNOWN.value)
 
+# These statements run for every request, so they are built once: building one costs more than executing it.
+_ANSWER = (
+    sa.update(t.attempt)
+    .where(t.attempt.c.id == sa.bindparam("of_attempt"), t.attempt.c.state.in_((*UNANSWERED, AttemptState.LOST)))
+    .values(state=sa.bindparam("new_state"), answered_at=sa.bindparam("now"))
+    .returning(t.attempt)
+)
+_ADD_TASK = sa.insert(t.task)
+_INTO_TASK = (
+    sa.update(t.purchase)
+    .where(_P.attempt_id == sa.bindparam("of_attempt"), _P.state.in_(_WAITING_FOR_ANSWER))
+    .values(
+        state=PurchaseState.SUBMITTED.value,
+        task_id=sa.bindparam("new_task"),
+        check_at=None,
+        checks=0,
+        state_at=sa.bindparam("now"),
+    )
+)
+_OF_ATTEMPT = _P.attempt_id == sa.bindparam("of_attempt")
+_WAITS_ALONE = sa.and_(_P.state.in_(_WAITING_FOR_ANSWER), _P.generation == 1, _P.prior_attempt_id.is_(None))
+# As two searches, because one with OR would use no index.
+_REPEATED = sa.union_all(
+    sa.select(_P.id).where(_OF_ATTEMPT, sa.not_(_WAITS_ALONE)),
+    sa.select(_P.id).where(_P.prior_attempt_id == sa.bindparam("of_attempt")),
+)
+
 
 class Answers:
     """Adopts answers and refusals, and marks requests whose answer was lost."""
@@ -52,6 +79,12 @@ class Answers:
             attempt = self._answered(connection, attempt_id, AttemptState.SUBMITTED, now)
             if attempt is None:
                 return
+            task_id = answer.provider_task_id
+            if task_id is not None and not (check or gone or back) and self._is_plain(connection, attempt_id):
+                self._into_task(
+                    connection, attempt_id, self._new_task(connection, attempt, task_id, next_poll_at, now), now
+                )
+                return
             resume_unsent(connection, attempt_id, now)
             mine = (_P.attempt_id == attempt_id, _P.state.in_(_WAITING_FOR_ANSWER))
             for purchase_ids, free in ((_keys(check, True), True), (_keys(check, False), False)):
@@ -63,10 +96,10 @@ class Answers:
                     )
             self._finish_gone(connection, attempt, gone, now)
             self._return(connection, RequestRefusal(attempt_id, back, ""), now)
-            task_id = None
-            if answer.provider_task_id is not None:
-                task_id = self._new_task(connection, attempt, answer.provider_task_id, next_poll_at, now)
-            take_over(connection, attempt_id, LateAnswer(task_id, check, gone, back), now)
+            new_task = None
+            if task_id is not None:
+                new_task = self._new_task(connection, attempt, task_id, next_poll_at, now)
+            take_over(connection, attempt_id, LateAnswer(new_task, check, gone, back), now)
             lost_repeats = sa.select(_P.id).where(
                 _P.prior_attempt_id == attempt_id, _P.state == PurchaseState.UNKNOWN.value
             )
@@ -76,13 +109,9 @@ class Answers:
                 .where(_P.id.in_([one for one in repeats if one in check]))
                 .values(check_at=now, checks=0)
             )
-            if task_id is not None:
+            if new_task is not None:
                 # The purchases named in the answer have another state now: the rest of the attempt is in the task.
-                connection.execute(
-                    sa.update(t.purchase)
-                    .where(*mine)
-                    .values(state=PurchaseState.SUBMITTED.value, task_id=task_id, check_at=None, checks=0, state_at=now)
-                )
+                self._into_task(connection, attempt_id, new_task, now)
                 # If the repeat was lost too, the first request's task is read.
                 follow_first(connection, [one for one in repeats if one not in {*check, *gone, *back}], now)
                 # A purchase that was given up before the answer came may still be delivered by this task.
@@ -96,13 +125,20 @@ class Answers:
                             sa.and_(from_earlier(), _P.id.not_in({*check, *gone, *back})),
                         ),
                     )
-                    .values(task_id=task_id)
+                    .values(task_id=new_task)
                 )
             take_older_values(connection, self._purchases_of(connection, [attempt_id]), now)
             after_return(connection, back, attempt.created_at, now)
 
+    def _is_plain(self, connection: sa.Connection, attempt_id: str) -> bool:
+        """Whether no purchase of an attempt was given up, repeated, or is a repeat itself."""
+        return connection.execute(_REPEATED, {"of_attempt": attempt_id}).first() is None
+
     def _purchases_of(self, connection: sa.Connection, attempt_ids: Sequence[str]) -> list[int]:
         return list(connection.scalars(sa.select(_P.id).where(_P.attempt_id.in_(attempt_ids))))
+
+    def _into_task(self, connection: sa.Connection, attempt_id: str, task_id: int, now: datetime) -> None:
+        connection.execute(_INTO_TASK, {"of_attempt": attempt_id, "new_task": task_id, "now": now})
 
     def _new_task(
         self,
@@ -112,19 +148,18 @@ class Answers:
         next_poll_at: datetime,
         now: datetime,
     ) -> int:
-        inserted = connection.execute(
-            sa.insert(t.task).values(
-                provider=attempt.provider,
-                account=attempt.account,
-                channel=attempt.channel,
-                provider_task_id=provider_task_id,
-                attempt_id=attempt.id,
-                run_id=attempt.run_id,
-                state=TaskState.OPEN,
-                submitted_at=now,
-                next_poll_at=next_poll_at,
-            )
-        )
+        row: dict[str, object] = {
+            "provider": attempt.provider,
+            "account": attempt.account,
+            "channel": attempt.channel,
+            "provider_task_id": provider_task_id,
+            "attempt_id": attempt.id,
+            "run_id": attempt.run_id,
+            "state": TaskState.OPEN,
+            "submitted_at": now,
+            "next_poll_at": next_poll_at,
+        }
+        inserted = connection.execute(_ADD_TASK, row)
         key = inserted.inserted_primary_key
         if key is None:
             raise AccountingError("the ledger gave a new task no number")
@@ -256,15 +291,8 @@ class Answers:
         self, connection: sa.Connection, attempt_id: str, state: AttemptState, now: datetime
     ) -> sa.Row[tuple[object, ...]] | None:
         """Mark an attempt as answered and read its row; None if it already has an answer."""
-        a = t.attempt.c
-        moved = connection.execute(
-            sa.update(t.attempt)
-            .where(a.id == attempt_id, a.state.in_((*UNANSWERED, AttemptState.LOST)))
-            .values(state=state, answered_at=now)
-        )
-        if moved.rowcount != 1:
-            return None
-        return connection.execute(sa.select(t.attempt).where(a.id == attempt_id)).one()
+        values = {"of_attempt": attempt_id, "new_state": state, "now": now}
+        return connection.execute(_ANSWER, values).one_or_none()
 
     def _release(self, connection: sa.Connection, attempt_id: str, purchase_ids: Sequence[int], now: datetime) -> None:
         """Release these purchases' shares of an attempt's hold; a presumed charge is reversed first."""

@@ -1,10 +1,12 @@
 """Paid requests: lists the purchases that may be sent, and takes a batch with its hold after checking every cap."""
 
+import functools
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -118,25 +120,22 @@ class Attempts:
         Returns:
             The batch; the binding caps by mapping, if they allow no purchase; None if nothing is planned any more.
         """
-        sendable = (*_SENDABLE, _P.channel == group.channel.value, _same_group(group.grouping_key))
-        parameters = _sendable_parameters(source, run_id, now)
         price = source.prices.of(group.channel)
+        of_group = {"of_channel": group.channel.value, "of_group": group.grouping_key}
+        parameters = _sendable_parameters(source, run_id, now) | of_group
+        query = _to_take(in_group=group.grouping_key is not None)
         with self._db.write() as connection:
             limits = remaining_budget(connection, source.name, source.account, run_id, rules, now)
             capped = [name for name in limits.by_mapping if not limits.allows(name, price)]
-            rows = connection.execute(
-                sa.select(_P.id, _P.person_kind, _P.person, _P.mapping, _price(price).label("price_credits"))
-                .where(*sendable, *([may_be_paid(run_id, capped)] if capped else []))
-                .order_by(_P.place, _P.id)
-                .limit(group.size)
-                .with_for_update(skip_locked=True),
-                parameters,
-            ).all()
+            if capped:
+                query = query.where(may_be_paid(run_id, capped))
+            rows = connection.execute(query, parameters | {"price": price, "size": group.size}).all()
             payers = mappings_of(connection, run_id, [row.id for row in rows])
             chosen = select_affordable(
                 [(row.id, payers.get(row.id, (row.mapping,)), row.price_credits) for row in rows], limits
             )
             if not chosen:
+                sendable = _sendable_in(in_group=group.grouping_key is not None)
                 return _exhausted_budget(connection, run_id, limits, sendable, parameters)
             attempt_id = uuid.uuid4().hex
             holds: Counter[str] = Counter()
@@ -157,7 +156,8 @@ class Attempts:
             self._begin(connection, source, batch, run_id, now)
             for payer in holds:
                 ids = [purchase_id for purchase_id, mapping in chosen.items() if mapping == payer]
-                connection.execute(sa.update(t.purchase).where(_P.id.in_(ids)).values(mapping=payer))
+                of_payer = {"ids": ids, "payer": payer, "of_attempt": attempt_id, "price": price, "now": now}
+                connection.execute(_BEGIN, of_payer)
             return batch
 
     def _begin(
@@ -168,36 +168,19 @@ class Attempts:
         run_id: str,
         now: datetime,
     ) -> None:
-        connection.execute(
-            sa.insert(t.attempt).values(
-                id=batch.attempt_id,
-                provider=source.name,
-                account=source.account,
-                channel=batch.channel.value,
-                run_id=run_id,
-                owner=batch.owner,
-                state=SUBMITTING,
-                size=len(batch.purchases),
-                budget_day=budget_day(now),
-                created_at=now,
-            )
-        )
-        connection.execute(
-            sa.update(t.purchase)
-            .where(_P.id.in_(batch.purchases.values()), _P.state == PurchaseState.PLANNED.value)
-            .values(
-                state=PurchaseState.SUBMITTING.value,
-                attempt_id=batch.attempt_id,
-                hold=Hold.OPEN.value,
-                price_credits=_price(source.prices.of(batch.channel)),
-                free=False,
-                not_before=None,
-                check_at=None,
-                checks=0,
-                reason="",
-                state_at=now,
-            )
-        )
+        row: dict[str, object] = {
+            "id": batch.attempt_id,
+            "provider": source.name,
+            "account": source.account,
+            "channel": batch.channel.value,
+            "run_id": run_id,
+            "owner": batch.owner,
+            "state": SUBMITTING,
+            "size": len(batch.purchases),
+            "budget_day": budget_day(now),
+            "created_at": now,
+        }
+        connection.execute(_ADD_ATTEMPT, row)
 
     def plan_event(self, source: Source, event: Identifier, run_id: str, mapping: str, now: datetime) -> EventPlan:
         """Find or plan the purchase of access to an event.
@@ -292,16 +275,16 @@ def _hold(
 ) -> int:
     """Append the holds of a request, by mapping; returns the id of the newest entry."""
     entries = [NewEntry(attempt_id, mapping, EntryKind.HOLD, price) for mapping, price in holds.items()]
-    append(connection, Payer(source.name, source.account, run_id, budget_day(now)), entries, now)
-    return int(connection.scalar(sa.select(sa.func.max(t.entry.c.id)).where(t.entry.c.attempt_id == attempt_id)) or 0)
+    number = append(connection, Payer(source.name, source.account, run_id, budget_day(now)), entries, now)
+    return int(connection.scalar(_NEWEST_ENTRY, {"of_attempt": attempt_id}) or 0) if number is None else number
 
 
-def _price(present: int) -> sa.ColumnElement[int]:
-    """The higher of the present price and the planned price; a repeat keeps the price of its lost request."""
-    rose = sa.and_(_P.prior_attempt_id.is_(None), _P.price_credits < present)
-    return sa.case((rose, present), else_=_P.price_credits)
-
-
+_NEWEST_ENTRY = sa.select(sa.func.max(t.entry.c.id)).where(t.entry.c.attempt_id == sa.bindparam("of_attempt"))
+_PRESENT_PRICE = sa.bindparam("price", type_=_P.price_credits.type)
+# The higher of the present price and the planned price; a repeat keeps the price of its lost request.
+_PRICE = sa.case(
+    (sa.and_(_P.prior_attempt_id.is_(None), _P.price_credits < _PRESENT_PRICE), _PRESENT_PRICE), else_=_P.price_credits
+)
 _SENDABLE = (
     _P.provider == sa.bindparam("of_provider"),
     _P.account == sa.bindparam("of_account"),
@@ -314,10 +297,48 @@ _SENDABLE = (
 _GROUPS = (
     sa.select(_P.channel, _P.grouping_key, _P.id).where(*_SENDABLE).order_by(_P.channel, _P.grouping_key).limit(WINDOW)
 )
+# These statements run for every request, so they are built once: building one costs more than executing it.
+_ADD_ATTEMPT = sa.insert(t.attempt)
+_BEGIN = (
+    sa.update(t.purchase)
+    .where(_P.id.in_(sa.bindparam("ids", expanding=True)), _P.state == PurchaseState.PLANNED.value)
+    .values(
+        state=PurchaseState.SUBMITTING.value,
+        attempt_id=sa.bindparam("of_attempt"),
+        mapping=sa.bindparam("payer"),
+        hold=Hold.OPEN.value,
+        price_credits=_PRICE,
+        free=False,
+        not_before=None,
+        check_at=None,
+        checks=0,
+        reason="",
+        state_at=sa.bindparam("now"),
+    )
+)
 _BEING_SENT = (_P.attempt_id == sa.bindparam("attempt_id"), _P.state == PurchaseState.SUBMITTING.value)
 _LAST_CHECK = sa.select(
     _A.state, _A.owner, sa.exists(sa.select(_P.id).where(*_BEING_SENT, receipt_waits())).label("receipt_waits")
 ).where(_A.id == sa.bindparam("attempt_id"))
+
+
+@functools.cache
+def _sendable_in(*, in_group: bool) -> tuple[sa.ColumnElement[bool], ...]:
+    """The conditions of the planned purchases of a channel and group; without a group, of those that have none."""
+    of_group = _P.grouping_key == sa.bindparam("of_group") if in_group else _P.grouping_key.is_(None)
+    return (*_SENDABLE, _P.channel == sa.bindparam("of_channel"), of_group)
+
+
+@functools.cache
+def _to_take(*, in_group: bool) -> sa.Select[Any]:
+    """The purchases of a channel and group that the next request carries, with the price of each."""
+    return (
+        sa.select(_P.id, _P.person_kind, _P.person, _P.mapping, _PRICE.label("price_credits"))
+        .where(*_sendable_in(in_group=in_group))
+        .order_by(_P.place, _P.id)
+        .limit(sa.bindparam("size", type_=sa.Integer))
+        .with_for_update(skip_locked=True)
+    )
 
 
 def _sendable_parameters(source: Source, run_id: str, now: datetime) -> dict[str, object]:
@@ -342,7 +363,3 @@ def _exhausted_budget(
     leave_to_others(connection, run_id, sendable, parameters)
     caps = {name: limits.tightest(name) for name in names}
     return BudgetExhausted({name: cap for name, cap in caps.items() if cap is not None})
-
-
-def _same_group(grouping_key: str | None) -> sa.ColumnElement[bool]:
-    return _P.grouping_key.is_(None) if grouping_key is None else _P.grouping_key == grouping_key

@@ -25,12 +25,25 @@ _LAST_SEEN = (
     .order_by(_O.id.desc())
     .limit(1)
 )
-_CHARGED_SINCE = sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
-    _E.id > sa.bindparam("last_entry"),
+_CHARGES = (
     _E.provider == sa.bindparam("provider"),
     _E.account == sa.bindparam("account"),
     _E.kind == EntryKind.CHARGE.value,
 )
+_CHARGED_SINCE = sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0)).where(
+    _E.id > sa.bindparam("last_entry"), *_CHARGES
+)
+_SEEN = _LAST_SEEN.subquery("seen")
+_BALANCE_NOW = sa.select(
+    _SEEN.c.balance,
+    sa.select(sa.func.coalesce(sa.func.sum(_E.credits), 0))
+    .where(_E.id > _SEEN.c.last_entry, *_CHARGES)
+    .correlate(_SEEN)
+    .scalar_subquery()
+    .label("charged"),
+)
+_ADD_ENTRY = sa.insert(t.entry)
+_OF_PLAN = sa.select(t.run.c.id).where(t.run.c.plan_id == sa.bindparam("plan_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +116,12 @@ class Payer:
         return cls(attempt.provider, attempt.account, attempt.run_id, attempt.budget_day)
 
 
-def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry], now: datetime) -> None:
-    """Append entries and add them to the running totals; those of zero credits are left out."""
+def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry], now: datetime) -> int | None:
+    """Append entries and add them to the running totals; those of zero credits are left out.
+
+    Returns:
+        The number of the entry, if it is only one.
+    """
     entries = [entry for entry in entries if entry.credits]
     rows = [
         {
@@ -120,15 +137,18 @@ def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry],
         }
         for entry in entries
     ]
-    if rows:
-        connection.execute(sa.insert(t.entry), rows)
-        account = (payer.provider, payer.account)
-        totals.add(
-            connection,
-            (totals.Amount(*account, e.mapping, payer.budget_day, payer.run_id, e.kind, e.credits) for e in entries),
-        )
-        amounts = ((entry.mapping, entry.kind, entry.credits) for entry in entries)
-        monthly_spend.add(connection, payer.provider, payer.budget_day, amounts)
+    if not rows:
+        return None
+    inserted = connection.execute(_ADD_ENTRY, rows if len(rows) > 1 else rows[0])
+    account = (payer.provider, payer.account)
+    totals.add(
+        connection,
+        (totals.Amount(*account, e.mapping, payer.budget_day, payer.run_id, e.kind, e.credits) for e in entries),
+    )
+    amounts = ((entry.mapping, entry.kind, entry.credits) for entry in entries)
+    monthly_spend.add(connection, payer.provider, payer.budget_day, amounts)
+    key = inserted.inserted_primary_key if len(rows) == 1 else None
+    return None if key is None else int(key[0])
 
 
 def remaining_budget(
@@ -144,7 +164,7 @@ def remaining_budget(
         shared.append(Cap("daily cap over all runs", rules.day, used.of("day")))
     if rules.month is not None:
         shared.append(Cap("monthly cap over all runs", rules.month, used.of("month")))
-    balance = _balance(connection, provider, account, rules.reserve)
+    balance = _balance(connection, provider, account, rules.reserve, used.of("held"))
     if balance is not None:
         shared.append(balance)
     by_mapping: dict[str, tuple[Cap, ...]] = {}
@@ -185,21 +205,17 @@ def _same_run(connection: sa.Connection, run_id: str, plan_id: str | None) -> li
     """The runs that count as this one: all that apply the same plan."""
     if plan_id is None:
         return [run_id]
-    return list(connection.scalars(sa.select(t.run.c.id).where(t.run.c.plan_id == plan_id)))
+    return list(connection.scalars(_OF_PLAN, {"plan_id": plan_id}))
 
 
-def _balance(connection: sa.Connection, provider: str, account: str, reserve: int) -> Cap | None:
+def _balance(connection: sa.Connection, provider: str, account: str, reserve: int, held: int) -> Cap | None:
     """The last observed balance as a cap: minus the reserve, the charges since then, and all open holds.
 
     Vendors do not document when they charge, so a hold counts against the balance even if the vendor has charged it
     already: the error is on the safe side and ends with the next observation.
     """
-    keys = {"provider": provider, "account": account}
-    seen = connection.execute(_LAST_SEEN, keys).one_or_none()
-    if seen is None:
-        return None
-    charged = connection.scalar(_CHARGED_SINCE, {**keys, "last_entry": seen.last_entry})
-    return Cap(BALANCE, seen.balance - reserve, int(charged or 0) + totals.open_credits(connection, provider, account))
+    seen = connection.execute(_BALANCE_NOW, {"provider": provider, "account": account}).one_or_none()
+    return None if seen is None else Cap(BALANCE, seen.balance - reserve, int(seen.charged) + held)
 
 
 class Credits:

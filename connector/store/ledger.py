@@ -40,6 +40,7 @@ from connector.store.run_outcomes import RunOutcomes
 from connector.store.runs import Runs
 from connector.store.seal import Seal
 from connector.store.stored_times import StoredTimes
+from connector.store.task_times import StoredTaskTimes
 from connector.store.workers import WorkerRow, Workers
 
 LEDGER_ID = "ledger_id"  # the key in table `meta`
@@ -94,6 +95,7 @@ class Ledger:
         self.run_outcomes = RunOutcomes(database)
         self.runs = Runs(database, seal, self.jobs, self.poll_backoff)
         self.snapshots = PlanningSnapshots(database)
+        self.task_times = StoredTaskTimes(database)
         self.times = StoredTimes(database)
         self.restored = RestoredCopy(database)
         self.worker_list = Workers(database)

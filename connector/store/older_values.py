@@ -23,7 +23,7 @@ from connector.store.shares import MONEY, NO_PRIOR, Sums, append_sums, end_share
 _A, _P = t.attempt.c, t.purchase.c
 KEY = ("provider", "account", "channel", "person_kind", "person")
 _WITHOUT_VALUE = (
-    sa.select(*MONEY, _P.state, _P.generation, _P.task_id, *(_P[name] for name in KEY))
+    sa.select(*MONEY, _P.state, _P.task_id, *(_P[name] for name in KEY))
     .where(
         _P.id.in_(sa.bindparam("ids", expanding=True)),
         _P.generation > 1,

@@ -30,6 +30,19 @@ def _waiting(run_id: str, *which: sa.ColumnElement[bool]) -> sa.Select[int]:
     )
 
 
+_MAPPINGS = (
+    sa.select(_RC.purchase_id, _R.mapping)
+    .join(t.record, _R.id == _RC.record_id)
+    .where(
+        _RC.purchase_id.in_(sa.bindparam("ids", expanding=True)),
+        _RC.state == ChannelState.OPEN,
+        _R.state == RecordState.OPEN,
+        unindexed(_R.run_id) == sa.bindparam("run_id"),
+    )
+    .distinct()
+)
+
+
 def may_be_paid(run_id: str, capped: Collection[str]) -> sa.ColumnElement[bool]:
     """The condition that a mapping other than the capped ones can pay for a planned purchase."""
     without_record = sa.and_(_P.mapping.not_in(capped), ~sa.exists(_waiting(run_id)))
@@ -38,14 +51,8 @@ def may_be_paid(run_id: str, capped: Collection[str]) -> sa.ColumnElement[bool]:
 
 def mappings_of(connection: sa.Connection, run_id: str, purchase_ids: Sequence[int]) -> dict[int, set[str]]:
     """By purchase, the mappings of the run whose records wait for it; for at most one batch of purchases."""
-    query = (
-        sa.select(_RC.purchase_id, _R.mapping)
-        .join(t.record, _R.id == _RC.record_id)
-        .where(_RC.purchase_id.in_(purchase_ids), *_waits(run_id))
-        .distinct()
-    )
     found: dict[int, set[str]] = {}
-    for purchase_id, mapping in connection.execute(query):
+    for purchase_id, mapping in connection.execute(_MAPPINGS, {"run_id": run_id, "ids": list(purchase_ids)}):
         found.setdefault(purchase_id, set()).add(mapping)
     return found
 

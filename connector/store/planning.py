@@ -38,22 +38,28 @@ class Planning:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def remember(self, source: Source, identifier: Identifier, match: IdentityMatch, now: datetime) -> None:
-        """Store a provider's answer to the question who has an identifier."""
-        found = match.identifier
-        values = {
-            "matched_kind": None if found is None else found.kind,
-            "matched": None if found is None else found.value,
-            "grouping_keys": list(match.grouping_keys),
-            "at": now,
-        }
-        key = {"provider": source.name, "account": source.account, "kind": identifier.kind, "value": identifier.value}
+    def remember(self, source: Source, matches: Mapping[Identifier, IdentityMatch], now: datetime) -> None:
+        """Store a provider's answers to the question who has an identifier."""
+        rows = [
+            {
+                "provider": source.name,
+                "account": source.account,
+                "kind": identifier.kind,
+                "value": identifier.value,
+                "matched_kind": None if match.identifier is None else match.identifier.kind,
+                "matched": None if match.identifier is None else match.identifier.value,
+                "grouping_keys": list(match.grouping_keys),
+                "at": now,
+            }
+            for identifier, match in matches.items()
+        ]
+        if not rows:
+            return
+        new = self._db.insert(t.identity_match)
+        answer = {name: new.excluded[name] for name in ("matched_kind", "matched", "grouping_keys", "at")}
+        key = ["provider", "account", "kind", "value"]
         with self._db.write() as connection:
-            connection.execute(
-                self._db.insert(t.identity_match)
-                .values(**key, **values)
-                .on_conflict_do_update(index_elements=list(key), set_=values)
-            )
+            connection.execute(new.on_conflict_do_update(index_elements=key, set_=answer), rows)
 
     def save(self, scope: PlanScope, records: Sequence[PlannedRecord], now: datetime, first_place: int = 0) -> None:
         """Write the plan of a page of records in one transaction.

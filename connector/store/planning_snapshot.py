@@ -48,11 +48,11 @@ class PlanningSnapshots:
             unusable = _unusable(connection, mapping, list(people)) if purchases else {}
         return PlanningSnapshot(purchases, matches, served, in_progress, baselines, unusable)
 
-    def purchases_of(self, source: Source, person: Identifier) -> dict[PurchaseKey, Purchase]:
-        """Read the newest generation of each purchase for one person from one source, planned ones included."""
+    def purchases_of(self, source: Source, people: Collection[Identifier]) -> dict[PurchaseKey, Purchase]:
+        """Read the newest generation of each purchase for these people from one source, planned ones included."""
         with self._db.read() as connection:
-            found = _purchases(connection, source, [person.value])
-        return {key: purchase for key, purchase in found.items() if key.person == person}
+            found = _purchases(connection, source, sorted({person.value for person in people}))
+        return {key: purchase for key, purchase in found.items() if key.person in people}
 
 
 def _identifiers(people: Iterable[Person]) -> dict[str, set[str]]:

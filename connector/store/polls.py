@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,8 @@ from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.older_values import from_earlier, leave_own_task, take_older_values
 from connector.store.record_sql import unindexed
-from connector.store.rows import CheckRow, TaskRow, chunks, person_of
+from connector.store.rows import CheckRow, TaskRow, person_of
+from connector.store.task_end import TaskEnd, end_task
 
 _K, _R, _P = t.task.c, t.run.c, t.purchase.c
 AT_ONCE = 20  # due rows read at a time
@@ -51,16 +53,20 @@ def _due_tasks(*, older: bool) -> sa.Select[Any]:
 
 
 _OF_TASK = _P.task_id == sa.bindparam("task_id")
-_PEOPLE_WAITING = sa.select(_P.person_kind, _P.person, _P.id).where(_OF_TASK, _P.state != PurchaseState.FINAL.value)
 _OWN_ATTEMPT = sa.select(_K.attempt_id).where(_K.id == sa.bindparam("task_id")).scalar_subquery()
 _GIVEN_UP = sa.and_(
     _P.result != Result.DELIVERED.value,
     sa.or_(_P.final_at <= sa.bindparam("submitted_at"), _P.reason == GIVEN_UP),
 )
-_GIVEN_UP_IN = sa.select(_P.person_kind, _P.person, _P.id).where(
+_IS_FINAL = _P.state == PurchaseState.FINAL.value
+_PEOPLE_OF = sa.select(_P.person_kind, _P.person, _P.id, _IS_FINAL.label("is_final")).where(
     _OF_TASK,
-    _P.state == PurchaseState.FINAL.value,
-    sa.or_(_GIVEN_UP, sa.and_(from_earlier(), _P.attempt_id == _OWN_ATTEMPT)),
+    sa.or_(sa.not_(_IS_FINAL), _GIVEN_UP, sa.and_(from_earlier(), _P.attempt_id == _OWN_ATTEMPT)),
+)
+_POLLED = (
+    sa.update(t.task)
+    .where(_K.id == sa.bindparam("task_id"), _K.state == TaskState.OPEN, _K.polls == sa.bindparam("polls_before"))
+    .values(polls=_K.polls + 1, next_poll_at=sa.bindparam("next_at"))
 )
 _DUE_CHECKS = (
     sa.select(
@@ -101,6 +107,20 @@ _NEXT_DUE = (
         *_OF_RUN,
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPeople:
+    """The people of a task, with their purchase ids.
+
+    Attributes:
+        waiting: those without a result.
+        given_up: those whose purchase became final without the task's result: it was final before the late answer came,
+            or an operator gave it up, or it got the value of an older request.
+    """
+
+    waiting: dict[Identifier, int]
+    given_up: dict[Identifier, int]
 
 
 class Polls:
@@ -149,19 +169,14 @@ class Polls:
         with self._db.read() as connection:
             return connection.execute(_OLDER_TASK, values).first() is not None
 
-    def people_of(self, task: TaskRow) -> dict[Identifier, int]:
-        """The people of a task without a result, with their purchase ids."""
+    def people_in(self, task: TaskRow) -> TaskPeople:
+        """The people of a task whose purchase has no result of it yet."""
+        people = TaskPeople({}, {})
         with self._db.read() as connection:
-            return {person_of(row): row.id for row in connection.execute(_PEOPLE_WAITING, {"task_id": task.id})}
-
-    def given_up_in(self, task: TaskRow) -> dict[Identifier, int]:
-        """The people of a task whose purchase became final without the task's result, with their purchase ids.
-
-        It was final before the late answer came, or an operator gave it up, or it got the value of an older request.
-        """
-        values = {"task_id": task.id, "submitted_at": task.submitted_at}
-        with self._db.read() as connection:
-            return {person_of(row): row.id for row in connection.execute(_GIVEN_UP_IN, values)}
+            rows = connection.execute(_PEOPLE_OF, {"task_id": task.id, "submitted_at": task.submitted_at})
+            for row in rows:
+                (people.given_up if row.is_final else people.waiting)[person_of(row)] = row.id
+        return people
 
     def next_due(
         self, run_id: str, since: datetime, providers: Sequence[str], now: datetime, until: datetime
@@ -204,29 +219,14 @@ class Polls:
 
     def polled(self, task: TaskRow, next_poll_at: datetime) -> None:
         """Set the next poll of a task that still runs."""
-        c = t.task.c
-        with self._db.write() as connection:
-            connection.execute(
-                sa.update(t.task)
-                .where(c.id == task.id, c.state == TaskState.OPEN, c.polls == task.polls)
-                .values(polls=task.polls + 1, next_poll_at=next_poll_at)
-            )
+        values = {"task_id": task.id, "polls_before": task.polls, "next_at": next_poll_at}
+        with self._db.write(exclusive=False) as connection:
+            connection.execute(_POLLED, values)
 
     def task_ended(self, task: TaskRow, without_result: Sequence[int], check_at: datetime, reason: str) -> None:
         """Close a task; the people of purchases without a result are read at the vendor."""
-        c = t.task.c
         with self._db.write() as connection:
-            connection.execute(
-                sa.update(t.task)
-                .where(c.id == task.id)
-                .values(state=TaskState.ENDED, polls=c.polls + 1, next_poll_at=None)
-            )
-            for part in chunks(without_result):
-                connection.execute(
-                    sa.update(t.purchase)
-                    .where(_P.id.in_(part), _P.state == PurchaseState.SUBMITTED.value)
-                    .values(check_at=check_at, checks=0, reason=reason)
-                )
+            end_task(connection, TaskEnd(task, without_result, check_at, reason))
 
     def read_people(self, purchase_ids: Sequence[int], check_at: datetime, reason: str) -> None:
         """Schedule reads of these people at the vendor, although their task still runs."""

@@ -17,6 +17,7 @@ from connector.store.repeats import recall_newer, uncharge
 from connector.store.rows import CheckRow, FinalResult, RereadRow, chunks, person_of
 from connector.store.seal import Seal
 from connector.store.shares import MONEY, NO_PRIOR, Ended, Sums, append_sums, end_share, end_shares
+from connector.store.task_end import TaskEnd, end_task
 
 _P = t.purchase.c
 REREADS_AT_ONCE = 200
@@ -78,7 +79,13 @@ class Results:
         self._db = database
         self._seal = seal
 
-    def finalize(self, results: Iterable[FinalResult], now: datetime, only: PurchaseState | None = None) -> list[int]:
+    def finalize(
+        self,
+        results: Iterable[FinalResult],
+        now: datetime,
+        only: PurchaseState | None = None,
+        end: TaskEnd | None = None,
+    ) -> list[int]:
         """Make purchases final, seal their values, and end their holds as charge or release.
 
         A purchase without a value gets the value of an older generation, if one has arrived meanwhile.
@@ -87,12 +94,13 @@ class Results:
             results: the results.
             now: the ledger's time.
             only: change only purchases in this state.
+            end: the end of their task, stored in the same transaction.
 
         Returns:
             The purchases that this call made final; the others were final already.
         """
         by_id = {one.purchase_id: one for one in results}
-        if not by_id:
+        if not by_id and end is None:
             return []
         states = _BEFORE_FINAL if only is None else {only.value}
         with self._db.write() as connection:
@@ -101,18 +109,19 @@ class Results:
                 for part in chunks(list(by_id))
                 for row in connection.execute(_MONEY_OF, {"ids": list(part), "states": list(states)})
             ]
+            if end is not None:
+                end_task(connection, end, [row.id for row in rows])
             if not rows:
                 return []
             updates: list[dict[str, object]] = []
             sums: Sums = Sums()
             for row in rows:
                 result = by_id[row.id]
-                ended = end_shares(sums, row, charged=result.charged)
-                updates.append(self._final_row(result, ended, now))
+                updates.append(self._final_row(result, end_shares(sums, row, charged=result.charged), now))
             connection.execute(_WRITE_FINAL, updates)
             append_sums(connection, sums, now)
-            without_value = [row.id for row in rows if by_id[row.id].result is not Result.DELIVERED]
-            take_older_values(connection, without_value, now)
+            ended = [row for row in rows if by_id[row.id].result is not Result.DELIVERED and row.generation > 1]
+            take_older_values(connection, [row.id for row in ended], now)
         return [row.id for row in rows]
 
     def _final_row(self, result: FinalResult, ended: Ended, now: datetime) -> dict[str, object]:

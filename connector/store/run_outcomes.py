@@ -1,8 +1,10 @@
 """The outcomes of a run's records, and counts of them for reports."""
 
+import functools
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -274,20 +276,35 @@ class RunOutcomes:
         self, source: Source, channel: Channel, last: int, since: datetime | None = None
     ) -> tuple[int, int]:
         """Count the latest results of paid requests to a provider for a channel, and those of them with a value."""
-        # In the form of a search by time: otherwise purchases that are not final would be read before each answer.
-        newer = _P.final_at.is_not(None) if since is None else _P.final_at >= since
-        latest = (
-            sa.select(_P.result)
-            .where(_P.provider == source.name, _P.account == source.account, _P.channel == channel.value)
-            .where(_P.state == PurchaseState.FINAL.value, _P.attempt_id.is_not(None), newer)
-            .order_by(_P.final_at.desc(), _P.id.desc())
-            .limit(last)
-            .subquery()
-        )
-        delivered = sa.func.sum(sa.case((latest.c.result == Result.DELIVERED.value, 1), else_=0))
+        values: dict[str, object] = {
+            "provider": source.name,
+            "account": source.account,
+            "channel": channel.value,
+            "since": since,
+            "last": last,
+        }
         with self._db.read() as connection:
-            answers, with_value = connection.execute(sa.select(sa.func.count(), delivered).select_from(latest)).one()
+            answers, with_value = connection.execute(_latest_results(recent=since is not None), values).one()
         return int(answers), int(with_value or 0)
+
+
+@functools.cache
+def _latest_results(*, recent: bool) -> sa.Select[Any]:
+    """The number of the latest answers, and of those with a value; it runs for every request, so it is built once."""
+    # In the form of a search by time: otherwise purchases that are not final would be read before each answer.
+    newer = _P.final_at >= sa.bindparam("since") if recent else _P.final_at.is_not(None)
+    latest = (
+        sa.select(_P.result)
+        .where(_P.provider == sa.bindparam("provider"), _P.account == sa.bindparam("account"))
+        .where(_P.channel == sa.bindparam("channel"), _P.state == PurchaseState.FINAL.value)
+        .where(_P.attempt_id.is_not(None), newer)
+        .order_by(_P.final_at.desc(), _P.id.desc())
+        .limit(sa.bindparam("last", type_=sa.Integer))
+        .subquery()
+    )
+    delivered = sa.func.sum(sa.case((latest.c.result == Result.DELIVERED.value, 1), else_=0))
+    columns: list[sa.ColumnElement[Any]] = [sa.func.count(), delivered]
+    return sa.select(*columns).select_from(latest)
 
 
 def _by_mapping(connection: sa.Connection, run_id: str) -> dict[str, int]:

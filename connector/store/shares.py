@@ -18,7 +18,7 @@ Sums = Counter[tuple[str, str, EntryKind]]  # credits by attempt, mapping and ki
 AT_STAKE = frozenset({Hold.OPEN, Hold.PRESUMED})
 MONEY = (
     *(_P.id, _P.attempt_id, _P.mapping, _P.price_credits, _P.hold, _P.free),
-    *(_P.prior_attempt_id, _P.prior_mapping, _P.prior_hold, _P.charged_credits),
+    *(_P.prior_attempt_id, _P.prior_mapping, _P.prior_hold, _P.charged_credits, _P.generation),
 )
 NO_PRIOR: Mapping[str, str | None] = {"prior_attempt_id": None, "prior_hold": Hold.NONE.value, "prior_mapping": None}
 _ENDED = {EntryKind.CHARGE: Hold.CHARGED, EntryKind.RELEASE: Hold.RELEASED}

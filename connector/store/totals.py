@@ -11,7 +11,7 @@ Each account has totals by mapping for these scopes:
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -29,6 +29,16 @@ HELD = "held"
 _E, _T = t.entry.c, t.running_total.c
 _ACCOUNT = (_T.provider == sa.bindparam("provider"), _T.account == sa.bindparam("account"))
 _OPEN_TOTAL = sa.select(sa.func.coalesce(sa.func.sum(_T.credits), 0)).where(*_ACCOUNT, _T.scope == HELD)
+# A later day or month than the present one was written by a wrong clock, and counts too.
+_OF_ACCOUNT = sa.select(_T.scope, _T.mapping, _T.credits).where(*_ACCOUNT)
+# A union of searches by the key: one condition for all would read the totals of every run.
+_OF_DAYS_OR_RUN = sa.union_all(
+    _OF_ACCOUNT.where(_T.scope == HELD),
+    _OF_ACCOUNT.where(_T.scope >= sa.bindparam("day"), _T.scope < "day;"),
+    _OF_ACCOUNT.where(_T.scope >= sa.bindparam("month"), _T.scope < "month;"),
+    _OF_ACCOUNT.where(_T.scope == sa.bindparam("run")),
+)
+_OF_RUNS = _OF_ACCOUNT.where(_T.scope.in_(sa.bindparam("runs", expanding=True)))
 _IS_HOLD, _IS_RELEASE = _E.kind == EntryKind.HOLD.value, _E.kind == EntryKind.RELEASE.value
 _USED = sa.case((_IS_HOLD, _E.credits), (_IS_RELEASE, -_E.credits), else_=0)
 _STILL_OPEN = sa.case((_IS_HOLD, _E.credits), else_=-_E.credits)
@@ -98,7 +108,7 @@ def _upsert(dialect: str) -> sa.Insert:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Holds without releases: of the day, the month and the run, by mapping."""
+    """Holds without releases: of the day, the month and the run, by mapping; and the holds that are open (`held`)."""
 
     by_scope: Mapping[tuple[str, str], int]
 
@@ -113,18 +123,13 @@ class Used:
         )
 
 
-def used(connection: sa.Connection, provider: str, account: str, run_ids: Iterable[str], today: str) -> Used:
-    """Read what counts against the caps of a run: all these runs count as one.
-
-    A later day or month than the present one was written by a wrong clock, and counts too.
-    """
-    mine = sa.select(_T.scope, _T.mapping, _T.credits).where(_T.provider == provider, _T.account == account)
-    every = sa.union_all(  # of searches by the key: one condition for all would read the totals of every run
-        mine.where(_T.scope >= day_scope(today), _T.scope < "day;"),
-        mine.where(_T.scope >= month_scope(today), _T.scope < "month;"),
-        mine.where(_T.scope.in_([run_scope(run_id) for run_id in run_ids])),
-    )
-    rows = connection.execute(every)
+def used(connection: sa.Connection, provider: str, account: str, run_ids: Sequence[str], today: str) -> Used:
+    """Read what counts against the caps of a run: all these runs count as one."""
+    keys: dict[str, object] = {"provider": provider, "account": account}
+    scopes = {"day": day_scope(today), "month": month_scope(today), "run": run_scope(next(iter(run_ids), ""))}
+    rows = list(connection.execute(_OF_DAYS_OR_RUN, keys | scopes))
+    if len(run_ids) > 1:
+        rows += connection.execute(_OF_RUNS, keys | {"runs": [run_scope(run_id) for run_id in run_ids[1:]]})
     found: Counter[tuple[str, str]] = Counter()
     for scope, mapping, credits_ in rows:
         found[scope.partition(":")[0], mapping] += credits_

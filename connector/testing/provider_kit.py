@@ -20,15 +20,16 @@ class OpenPace:
         self.permits = 0
         self.pauses: list[float] = []
 
-    def acquire(self) -> None:
+    def acquire(self, *, first: bool = False) -> None:
         """Count a permit."""
+        del first
         self.permits += 1
 
     def pause(self, seconds: float) -> None:
         """Record a pause."""
         self.pauses.append(seconds)
 
-    def limit(self, per_minute: int) -> None:
+    def limit(self, per_minute: float) -> None:
         """Ignore the limit."""
         del per_minute
 

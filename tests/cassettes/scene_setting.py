@@ -35,16 +35,17 @@ class NoPace:
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
-        self.limits: list[int] = []
+        self.limits: list[float] = []
 
-    def acquire(self) -> None:
+    def acquire(self, *, first: bool = False) -> None:
         """Return at once."""
+        del first
 
     def pause(self, seconds: float) -> None:
         """Record it."""
         self.pauses.append(seconds)
 
-    def limit(self, per_minute: int) -> None:
+    def limit(self, per_minute: float) -> None:
         """Record it."""
         self.limits.append(per_minute)
 

@@ -101,7 +101,7 @@ def lensmor_rate_limited(setting: Setting) -> None:
     provider = setting.vendor("lensmor")
     assert provider.balance() == 100_000
     assert setting.slept == [9.0]
-    assert (setting.pace.pauses, set(setting.pace.limits)) == ([9.0], {114})
+    assert (setting.pace.pauses, set(setting.pace.limits)) == ([9.0], {117.6})
     with pytest.raises(RefusedError) as caught:
         provider.submit(EMAIL, pids([PERSON]), EVENT, "attempt-1")
     assert caught.value.retry_after_s == 7.0

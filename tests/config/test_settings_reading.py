@@ -57,7 +57,7 @@ def test_defaults_are_the_documented_ones(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert SalesforceSettings().instance_url == ""
     assert SalesforceSettings().api_version == "67.0"
     assert SalesforceSettings().api_reserve_percent == 20
-    assert settings.connector_poll_seconds == (3.0, 5.0, 10.0, 20.0)
+    assert settings.connector_poll_seconds is None
     assert settings.connector_wait_seconds == 900
     assert settings.connector_time_scale == 1
     assert settings.connector_undo_days == 30

@@ -1,13 +1,14 @@
 """Short sequences that once failed, found by reading the code."""
 
-from collections.abc import Sequence
+from concurrent.futures import Executor
 
 import pytest
 from harness import Harness, World, email_only, mapping
 
-from connector.core.model import Identifier, Outcome
-from connector.engine import plan
+from connector.core.model import Outcome
+from connector.engine import lookups
 from connector.engine.context import AccountLimits, Run
+from connector.engine.lookups import LookupAnswers, Waiting
 from connector.engine.undo import undo
 from connector.providers.interface import Provider
 
@@ -143,14 +144,14 @@ def test_an_unknown_name_is_resolved_once_per_run(
 ) -> None:
     world.lead(LinkedIn_URL__c="https://linkedin.com/in/nobody-at-all")
     asked: list[str] = []
-    resolve_identity = plan.resolve_identity
+    resolve_identities = lookups.resolve_identities
 
-    def counted(run: Run, provider: Provider, identifier: Identifier, pending: Sequence[plan.Pending]) -> None:
-        asked.append(identifier.value)
+    def counted(run: Run, provider: Provider, waiting: Waiting, threads: Executor | None) -> LookupAnswers:
+        asked.extend(identifier.value for identifier in waiting)
         assert len(asked) < 4
-        resolve_identity(run, provider, identifier, pending)
+        return resolve_identities(run, provider, waiting, threads)
 
-    monkeypatch.setattr(plan, "resolve_identity", counted)
+    monkeypatch.setattr(lookups, "resolve_identities", counted)
     at_once = mapping("lead", limits={"retry_not_found_after": "0m"}).limits
     harness.other(email_only().model_copy(update={"limits": at_once})).sync()
     assert len(asked) == 1

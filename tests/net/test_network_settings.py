@@ -34,13 +34,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 class NoPace:
-    def acquire(self) -> None:
-        return
+    def acquire(self, *, first: bool = False) -> None:
+        del first
 
     def pause(self, seconds: float) -> None:
         del seconds
 
-    def limit(self, per_minute: int) -> None:
+    def limit(self, per_minute: float) -> None:
         del per_minute
 
 

@@ -13,6 +13,7 @@ from connector.providers.headers import (
     requests_per_minute,
     retry_after_s,
     trace_of,
+    usable_rate,
     window_ends_in_s,
 )
 
@@ -69,3 +70,10 @@ def test_bytes_that_are_no_text_are_read_as_a_header_all_the_same() -> None:
     headers = httpx.Headers([(b"retry-after", b"\xff\xfe\x80"), (b"x-request-id", b"\xc3\x28")])
     assert retry_after_s(headers, NOW) == DEFAULT_RETRY_AFTER_S
     assert trace_of(headers) == ""
+
+
+def test_the_usable_rate_leaves_a_request_of_each_window_and_most_of_the_limit() -> None:
+    limits = (1, 5, 30, 120, 600, 100_000)
+    assert [usable_rate(limit) for limit in limits] == [0.95, 4.75, 29.0, 117.6, 588.0, 98_000.0]
+    for limit in limits[2:]:
+        assert int(usable_rate(limit)) < limit  # evenly spaced, no window of a minute holds more

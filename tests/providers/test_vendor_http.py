@@ -81,9 +81,9 @@ def test_the_vendors_rate_headers_are_followed(vendors: Vendors) -> None:
     vendors.sim.lensmor.rate_limit = 2
     provider = vendors.lensmor()
     provider.balance()
-    assert (vendors.pace.limits, vendors.pace.pauses) == ([1], [])
+    assert (vendors.pace.limits, vendors.pace.pauses) == ([1.9], [])
     provider.balance()
-    assert vendors.pace.limits == [1, 1]
+    assert vendors.pace.limits == [1.9, 1.9]
     (pause,) = vendors.pace.pauses  # none is left: wait until the window ends, as the vendor's clock has it
     assert 55 <= pause <= 61
     with pytest.raises(DownError):
@@ -94,16 +94,16 @@ def test_the_vendors_rate_headers_are_followed(vendors: Vendors) -> None:
 def test_a_paid_answers_rate_headers_are_followed_too(vendors: Vendors) -> None:
     vendors.sim.lensmor.rate_limit = 90
     CALLS[1].over(vendors)
-    assert vendors.pace.limits == [85]
+    assert vendors.pace.limits == [88.2]
 
 
-ODD_HEADERS: list[tuple[Mapping[str, str], list[int], list[float]]] = [
+ODD_HEADERS: list[tuple[Mapping[str, str], list[float], list[float]]] = [
     ({}, [], []),
     ({"X-RateLimit-Limit": "0"}, [], []),
     ({"X-RateLimit-Limit": "-5"}, [], []),
     ({"X-RateLimit-Limit": "many"}, [], []),
     ({"X-RateLimit-Limit": "9" * 5000}, [], []),
-    ({"X-RateLimit-Limit": " 120 "}, [114], []),
+    ({"X-RateLimit-Limit": " 120 "}, [117.6], []),
     ({"X-RateLimit-Remaining": "0"}, [], []),
     ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "soon"}, [], []),
     ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9" * 400}, [], []),
@@ -113,7 +113,7 @@ ODD_HEADERS: list[tuple[Mapping[str, str], list[int], list[float]]] = [
 ]
 
 
-def follow_headers(vendors: Vendors, headers: Mapping[str, str], limits: list[int], pauses: list[float]) -> None:
+def follow_headers(vendors: Vendors, headers: Mapping[str, str], limits: list[float], pauses: list[float]) -> None:
     transport = answering(lambda _: httpx.Response(200, json=GOOD_BALANCE["lensmor"], headers=headers))
     assert vendors.lensmor(vendors.http("lensmor", transport=transport)).balance() == 9115
     assert (vendors.pace.limits, vendors.pace.pauses) == (limits, pauses)

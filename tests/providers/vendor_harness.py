@@ -43,15 +43,16 @@ class PaceSpy:
     def __init__(self) -> None:
         self.permits = 0
         self.pauses: list[float] = []
-        self.limits: list[int] = []
+        self.limits: list[float] = []
 
-    def acquire(self) -> None:
+    def acquire(self, *, first: bool = False) -> None:
+        del first
         self.permits += 1
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
-    def limit(self, per_minute: int) -> None:
+    def limit(self, per_minute: float) -> None:
         self.limits.append(per_minute)
 
 

@@ -206,7 +206,7 @@ class LedgerHarness:
 
     def known_purchase(self, person: str, channel: Channel = EMAIL) -> Purchase:
         """A person's newest purchase in the planning snapshot."""
-        return self.ledger.snapshots.purchases_of(LENSMOR, pid(person))[
+        return self.ledger.snapshots.purchases_of(LENSMOR, [pid(person)])[
             PurchaseKey("lensmor", "default", channel, pid(person))
         ]
 

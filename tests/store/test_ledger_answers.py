@@ -31,11 +31,11 @@ def test_an_accepted_request_is_polled_delivered_and_charged(harness: LedgerHarn
     assert harness.states(first, second) == ["submitted", "submitted"]
     (task,) = harness.due_tasks()
     assert (task.provider_task_id, task.channel, task.polls) == ("task-1", EMAIL, 0)
-    assert harness.ledger.polls.people_of(task) == {pid("70011"): first, pid("70012"): second}
+    assert harness.ledger.polls.people_in(task).waiting == {pid("70011"): first, pid("70012"): second}
     assert harness.finalize(first) == [first]
     assert harness.finalize(second, result=Result.NOT_FOUND, charged=False) == [second]
     assert harness.entries() == [("hold", 2 * PRICE), CHARGE, RELEASE]
-    assert harness.ledger.polls.people_of(task) == {}
+    assert harness.ledger.polls.people_in(task).waiting == {}
     assert (harness.purchase(first)["result"], harness.purchase(first)["hold"]) == ("delivered", "charged")
     assert (harness.purchase(second)["result"], harness.purchase(second)["hold"]) == ("not_found", "released")
 
@@ -93,7 +93,7 @@ def test_an_answer_may_treat_each_person_differently(harness: LedgerHarness) -> 
         "submitted", "submitted", "submitted", "final", "planned",
     ]  # fmt: skip
     (task,) = harness.due_tasks()
-    assert list(harness.ledger.polls.people_of(task).values()) == [in_task]
+    assert list(harness.ledger.polls.people_in(task).waiting.values()) == [in_task]
     assert [row.id for row in harness.due_checks()] == [unlocked, unexplained]
     assert (harness.purchase(missing)["result"], harness.purchase(missing)["reason"]) == ("failed", "no match")
     assert harness.entries() == [("hold", 5 * PRICE), RELEASE, RELEASE]
@@ -126,7 +126,7 @@ def test_a_late_answer_after_a_loss_is_adopted(harness: LedgerHarness) -> None:
     assert harness.states(first, second) == ["submitted", "submitted"]
     (task,) = harness.due_tasks()
     assert task.provider_task_id == "late"
-    assert list(harness.ledger.polls.people_of(task)) == pids(["70011"])
+    assert list(harness.ledger.polls.people_in(task).waiting) == pids(["70011"])
     harness.finalize(first, second)
     assert harness.entries() == [("hold", 2 * PRICE), CHARGE, RELEASE]
 
@@ -154,7 +154,7 @@ def test_a_late_answer_replaces_an_unsent_repeat(harness: LedgerHarness) -> None
     )
     assert harness.take() is None
     (task,) = harness.due_tasks()
-    assert harness.ledger.polls.people_of(task) == {pid("70011"): purchase_id}
+    assert harness.ledger.polls.people_in(task).waiting == {pid("70011"): purchase_id}
     harness.finalize(purchase_id)
     assert harness.entries() == [HOLD, CHARGE]
 

@@ -50,12 +50,12 @@ def test_a_value_from_a_late_own_answer_is_charged(harness: LedgerHarness) -> No
     harness.pass_time()
     harness.accept(batch, task="late")
     (task,) = harness.due_tasks()
-    assert harness.ledger.polls.people_of(task) == {}
-    assert harness.ledger.polls.given_up_in(task) == {pid("70011"): purchase_id}
+    assert harness.ledger.polls.people_in(task).waiting == {}
+    assert harness.ledger.polls.people_in(task).given_up == {pid("70011"): purchase_id}
     assert harness.ledger.results.improve(purchase_id, "ada@example.com", harness.now, charged=True)
     assert harness.used() == PRICE
     assert harness.purchase(purchase_id)["hold"] == "charged"
-    assert harness.ledger.polls.given_up_in(task) == {}
+    assert harness.ledger.polls.people_in(task).given_up == {}
     harness.assert_accounting_closes()
 
 

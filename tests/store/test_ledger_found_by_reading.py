@@ -32,7 +32,7 @@ def test_a_late_first_answer_is_adopted_when_its_repeat_is_lost_too() -> None:
     harness.lose(harness.batch())
     harness.accept(first)
     (task,) = harness.due_tasks()
-    assert harness.ledger.polls.people_of(task) == {pid("ada"): purchase}
+    assert harness.ledger.polls.people_in(task).waiting == {pid("ada"): purchase}
 
 
 def test_a_repeat_allowed_by_an_operator_is_not_sent_after_the_late_answer() -> None:

@@ -271,7 +271,7 @@ def test_a_value_of_the_forgotten_record_only_is_erased(harness: LedgerHarness) 
 
 
 def test_an_identity_match_is_erased_with_its_last_record(harness: LedgerHarness) -> None:
-    harness.ledger.planning.remember(LENSMOR, link("ada-sample"), match_with("70011"), harness.now)
+    harness.ledger.planning.remember(LENSMOR, {link("ada-sample"): match_with("70011")}, harness.now)
     ada = person_with(linkedin="ada-sample")
     harness.save(planned("00Q1", buying("70011"), person=ada), planned("00Q2", buying("70011"), person=ada))
     harness.finalize(harness.id_of("70011"), charged=False)

@@ -301,9 +301,9 @@ def test_a_ready_channel_is_not_decided_again(harness: LedgerHarness) -> None:
 
 def test_identity_matches_are_stored_also_without_a_match(harness: LedgerHarness) -> None:
     remember = harness.ledger.planning.remember
-    remember(LENSMOR, link("ada-sample"), match_with(None), harness.now)
-    remember(LENSMOR, link("ben-sample"), match_with("70012", ("52001", "52017")), harness.now)
-    remember(LENSMOR, link("ada-sample"), match_with("70011"), harness.now)
+    remember(LENSMOR, {link("ada-sample"): match_with(None)}, harness.now)
+    remember(LENSMOR, {link("ben-sample"): match_with("70012", ("52001", "52017"))}, harness.now)
+    remember(LENSMOR, {link("ada-sample"): match_with("70011")}, harness.now)
     people = {
         "a": person_with(linkedin="ada-sample"),
         "b": person_with(linkedin="ben-sample"),
@@ -320,7 +320,7 @@ def test_identity_matches_are_stored_also_without_a_match(harness: LedgerHarness
 
 def test_purchases_are_found_by_an_identity_match(harness: LedgerHarness) -> None:
     harness.plan("70011")
-    harness.ledger.planning.remember(LENSMOR, link("ada-sample"), match_with("70011"), harness.now)
+    harness.ledger.planning.remember(LENSMOR, {link("ada-sample"): match_with("70011")}, harness.now)
     assert snapshot(harness, x=person_with(linkedin="ada-sample")) == {ADA: PurchaseState.PLANNED}
     assert snapshot(harness, x=person_with(linkedin="another")) == {}
 
@@ -345,10 +345,10 @@ def test_the_purchases_of_one_person(harness: LedgerHarness) -> None:
     harness.lose(harness.batch(size=1))
     harness.allow_repeat(first)
     other = PurchaseKey("lensmor", "default", EMAIL, pid("70012"))
-    (purchase,) = harness.ledger.snapshots.purchases_of(LENSMOR, pid("70011")).values()
+    (purchase,) = harness.ledger.snapshots.purchases_of(LENSMOR, [pid("70011")]).values()
     assert (purchase.key, purchase.id, purchase.lost_before) == (ADA, first, True)
-    assert harness.ledger.snapshots.purchases_of(LENSMOR, pid("70012"))[other].id == second
-    assert harness.ledger.snapshots.purchases_of(LENSMOR, pid("70019")) == {}
+    assert harness.ledger.snapshots.purchases_of(LENSMOR, [pid("70012")])[other].id == second
+    assert harness.ledger.snapshots.purchases_of(LENSMOR, [pid("70019")]) == {}
 
 
 def test_a_page_larger_than_one_statement_is_saved_whole(harness: LedgerHarness) -> None:

@@ -177,3 +177,52 @@ def test_a_long_wait_for_a_permit_has_a_reason(database: Database) -> None:
     limiter.pause(30)
     limiter.acquire()
     assert clock.reasons == [(30, "lensmor allows no request before then")]
+
+
+def test_permits_of_a_high_limit_are_taken_in_blocks_and_stay_evenly_spaced(database: Database) -> None:
+    clock, written = WaitingClock(), _permit_blocks(database)
+    limiter = Limiter(database, "lensmor/default", 60_000, clock)
+    times = leaving(limiter, clock, 500)
+    assert times == pytest.approx([number / 1000 for number in range(500)])
+    assert len(written) < 20
+    assert max(written) == 50  # those of 50 ms
+    with database.read() as connection:
+        assert connection.scalar(sa.select(t.rate_limit.c.sent)) == sum(written) >= 500
+
+
+def test_two_processes_with_blocks_keep_one_rate(database: Database) -> None:
+    clock = WaitingClock()
+    both = [Limiter(database, "lensmor/default", 60_000, clock) for _ in range(2)]
+    times = sorted(time for _ in range(100) for one in both for time in leaving(one, clock, 3))
+    assert len(times) / (times[-1] - times[0] + 0.05) <= 1001
+
+
+def test_permits_that_were_not_used_in_time_are_lost(database: Database) -> None:
+    clock, written = WaitingClock(), _permit_blocks(database)
+    limiter = Limiter(database, "lensmor/default", 60_000, clock)
+    leaving(limiter, clock, 3)
+    assert written == [1, 2]
+    leaving(limiter, clock, 1)
+    clock.sleep(10)
+    assert leaving(limiter, clock, 3) == pytest.approx([10.003, 10.004, 10.005])
+    assert written == [1, 2, 4, 1, 2]
+
+
+def test_a_pause_ends_a_block(database: Database) -> None:
+    clock = WaitingClock()
+    limiter = Limiter(database, "lensmor/default", 60_000, clock)
+    leaving(limiter, clock, 4)
+    limiter.pause(30)
+    assert leaving(limiter, clock, 1)[0] >= 30
+
+
+def _permit_blocks(database: Database) -> list[int]:
+    """The number of permits of each block that is taken from now on."""
+    found: list[int] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: tuple[object, ...], *_: object) -> None:
+        if statement.startswith("UPDATE rate_limit SET tat"):
+            found.extend(value for value in parameters[-2:-1] if isinstance(value, int))
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    return found
