@@ -16,6 +16,7 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Attention, Channel
 from connector.core.person import Source
 from connector.core.plan import Planner
+from connector.core.price_watch import Suspicion
 from connector.crm.bulk import BulkApi
 from connector.crm.interface import Crm, Usage
 from connector.engine.poll_times import PollTimes
@@ -181,6 +182,9 @@ class Run:
         reuses: how many decisions to write a value that was bought before this process has stored.
         api: the CRM's API for many records.
         bulk_job: the job of updates that the CRM processes now.
+        suspicions: by (provider, channel), the suspicion that its price differs from the settings, as last read.
+        results: how many results this process has stored.
+        checked_at: by (provider, channel), the number of results before which its answers need no further check.
         price_seen: (provider, channel) whose balance was read after the first request.
         is_older_copy: the ledger is an older copy.
         read_first: the providers whose record of a person is read before the person is bought, in an older copy.
@@ -234,6 +238,9 @@ class Run:
     reuses: int = 0
     api: CrmApi = CrmApi.REST
     bulk_job: BulkJobInProgress | None = None
+    suspicions: dict[tuple[str, Channel], Suspicion | None] = field(default_factory=dict)
+    results: int = 0
+    checked_at: dict[tuple[str, Channel], int] = field(default_factory=dict)
     price_seen: set[tuple[str, Channel]] = field(default_factory=set)
     is_older_copy: bool = False
     read_first: frozenset[str] = frozenset()
@@ -297,6 +304,7 @@ class Run:
         """Make purchases final, and remember them so that their channels advance; returns the ids that became final."""
         ids = self.services.ledger.results.finalize(results, self.now(), end=end)
         self.finalized.extend(ids)
+        self.results += len(ids)
         return ids
 
     def improve(self, purchase_id: int, value: str, *, charged: bool) -> None:

@@ -186,12 +186,19 @@ def has_no_values(run: Run, provider: Provider, channel: Channel) -> bool:
     """Whether a provider's latest answers for a channel contained no value."""
     since = run.started_at if run.override_guards else None
     answers, with_value = run.services.ledger.run_outcomes.latest_results(provider.source, channel, ANSWERS, since)
+    # The newest value is followed by `answers - with_value` others at most, so the guard needs so many further results.
+    run.checked_at[provider.name, channel] = run.results + ANSWERS - answers + with_value
     return answers >= ANSWERS and not with_value
+
+
+def _must_check(run: Run, provider: Provider, channel: Channel) -> bool:
+    """Whether the answers since the last check may be without a value; other runs store answers too."""
+    return run.services.shared or run.results >= run.checked_at.get((provider.name, channel), 0)
 
 
 def stop_without_value(run: Run, provider: Provider, channel: Channel) -> bool:
     """Stop buying a channel whose latest answers contained no value; returns whether it was stopped."""
-    if not has_no_values(run, provider, channel):
+    if not _must_check(run, provider, channel) or not has_no_values(run, provider, channel):
         return False
     reason = f"the last {ANSWERS} answers of {provider.name} for {channel.replace('_', ' ')} contained no value"
     for name in run.mappings:

@@ -55,6 +55,7 @@ def _judge(run: Run, provider: Provider, observation_id: int) -> None:
         after = judge(before, interval, fall or interval.fall, name, source.prices.of(channel))
         if after != before:
             watch.keep(source, channel, after)
+            run.suspicions.pop((provider.name, channel), None)
         if after is not None and after != before:
             run.services.progress.note(_difference(provider, channel, after))
 
@@ -104,7 +105,15 @@ def _is_doubtful(run: Run, provider: Provider, channel: Channel) -> bool:
     was_sent = run.sent_since_balance[provider.name, channel] > 0  # otherwise the read at the run's end may be enough
     if was_sent and (provider.name, channel) not in run.price_seen:
         return True
-    return run.services.ledger.prices.suspicion(provider.source, channel) is not None
+    return _suspicion(run, provider, channel) is not None
+
+
+def _suspicion(run: Run, provider: Provider, channel: Channel) -> Suspicion | None:
+    """The suspicion about a price; it is read again only if another run may have changed it."""
+    key = provider.name, channel
+    if run.services.shared or key not in run.suspicions:
+        run.suspicions[key] = run.services.ledger.prices.suspicion(provider.source, channel)
+    return run.suspicions[key]
 
 
 def batch_limit(run: Run, provider: Provider, channel: Channel) -> int:
@@ -112,13 +121,13 @@ def batch_limit(run: Run, provider: Provider, channel: Channel) -> int:
     full = provider.batch_size(channel)
     if full <= CONFIRM_SIZE:
         return full
-    suspected = run.services.ledger.prices.suspicion(provider.source, channel) is not None
+    suspected = _suspicion(run, provider, channel) is not None
     return min(full, CONFIRM_SIZE) if suspected else full
 
 
 def why_too_dear(run: Run, provider: Provider, channel: Channel) -> str:
     """The reason to stop buying a channel at the present price; empty if no higher price is proved."""
-    found = run.services.ledger.prices.suspicion(provider.source, channel)
+    found = _suspicion(run, provider, channel)
     return _difference(provider, channel, found) if found is not None and found.is_proved else ""
 
 
@@ -150,6 +159,7 @@ def forget_suspicions(run: Run) -> None:
         for channel in provider.source.prices.by_channel:
             if run.services.ledger.prices.suspicion(provider.source, channel) is not None:
                 run.services.ledger.prices.keep(provider.source, channel, None)
+    run.suspicions.clear()
 
 
 def _difference(provider: Provider, channel: Channel, found: Suspicion) -> str:

@@ -142,6 +142,7 @@ def _accept(run: Run, provider: Provider, batch: Batch, answer: Submission, rese
     with reserved.kept_on_failure(_named(batch) | kept):
         ledger.answers.accept(RequestAnswer(batch.attempt_id, answer.task_id, check, gone, back), first_poll, run.now())
     run.finalized.extend(gone)
+    run.results += len(gone)
     for person, purchase_id in batch.purchases.items():
         if purchase_id in back:
             _find_group(run, provider, person, purchase_id, batch.grouping_key)

@@ -24,6 +24,7 @@ from connector.store.rows import PurchaseGroup, RereadRow, TaskRow
 BUY, RESOLVE = "buy ", "resolve "  # the prefixes of the keys of purchases and lookups
 CLAIM_S = 60.0  # how long a claimed task or person is reserved; after that, the process that claimed it is dead
 FAILURES_IN_A_ROW = 3
+BUYS_AT_ONCE = 2  # so that the next request can leave while the answer to the last one is stored
 LOOKUP_BATCHES = 2  # at the same time
 RESCAN_S = 0.5  # how long the ledger is not searched again for a source without due work that nothing has changed
 LEAST_PERMIT_WAIT_S = 0.01  # the rate limit holds back paid requests if one has waited longer than this
@@ -55,6 +56,7 @@ class WorkSource:
         self._rereads: list[RereadRow] = []
         self._due: deque[TaskRow] = deque()  # tasks of this run that were due when they were read
         self._failures = 0
+        self._bought = 0  # batches, for the keys of their work items
         self._read_ahead = 0  # the people read before their purchase, since the groups were read
         self._tried_receipts: set[int] = set()
         self._reread_after = NEVER  # `reuses` of the run when no value had to be read again
@@ -152,12 +154,13 @@ class WorkSource:
         return bool(self._unresolved) or any(key.startswith(RESOLVE) for key in busy)
 
     def _purchase(self, busy: set[str], *, partial: bool) -> Iterator[WorkItem]:
-        if any(key.startswith(BUY) for key in busy):  # one at a time: the next one must see the remaining purchases
-            return
-        if len(self._run.capped_pairs(self.name)) != self._capped:
+        running = sum(key.startswith(BUY) for key in busy)
+        if not running and len(self._run.capped_pairs(self.name)) != self._capped:
             self._read()  # without the groups that a new cap forbids: each try would read all their purchases
         for index, group in enumerate(self._groups):
             channel, full_size = group.channel, self._provider.batch_size(group.channel)
+            if running and not self._may_buy_beside(running, group):
+                continue
             if not (partial or group.size >= full_size) or stop_without_value(self._run, self._provider, channel):
                 continue
             if prices.stop_too_dear(self._run, self._provider, channel):
@@ -166,11 +169,27 @@ class WorkSource:
             taken = min(group.size, most, self._run.halved.get((self.name, channel), full_size))
             self._groups[index] = replace(group, size=group.size - taken)
             self._groups = [one for one in self._groups if one.size > 0]
+            self._bought += 1
             yield (
-                f"{BUY}{channel} {group.grouping_key}",
+                f"{BUY}{channel} {self._bought}",
                 functools.partial(purchase.buy, self._run, self._provider, group),
             )
             return
+
+    def _may_buy_beside(self, running: int, group: PurchaseGroup) -> bool:
+        """Whether a batch may be sent while others are: it is certainly full, and nothing is doubtful.
+
+        The running requests may not have taken their purchases yet, so these may still be in the list.
+        """
+        run, channel, full_size = self._run, group.channel, self._provider.batch_size(group.channel)
+        return (
+            running < min(BUYS_AT_ONCE, self._provider.parallel)
+            and (self.name, channel) in run.price_seen
+            and (self.name, channel) not in run.halved
+            and not run.waits[self.name]
+            and group.size >= (running + 1) * full_size
+            and prices.batch_limit(run, self._provider, channel) == full_size
+        )
 
     def _resolve(self, busy: set[str]) -> Iterator[WorkItem]:
         """Lookups of a batch of people; two batches at the same time, so that the end of one does not delay others."""

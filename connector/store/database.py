@@ -7,6 +7,7 @@ milliseconds, so the single writer never limits the number of workers.
 """
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -24,6 +25,7 @@ from connector.store.schema import bring_up_to_date, is_current
 
 MIGRATION_LOCK = 7_226_001  # PostgreSQL's advisory locks: arbitrary fixed numbers
 WRITE_LOCK = 7_226_002
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
 # A process that is frozen or paged out during a transaction would block all others: the server ends its session, which
 # rolls the transaction back. The keepalives detect a machine without power after about 25 seconds.
 _POSTGRES_OPTIONS = " ".join(
@@ -229,12 +231,15 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 the d
 
 
 def _on_begin(connection: sa.Connection) -> None:
+    # Directly on the driver, because every transaction begins with it.
+    driver: Any = connection.connection.driver_connection
     if connection.get_execution_options().get("read_only", False):
-        # Directly on the driver, because every read begins with it: it takes no lock, so it cannot fail.
-        driver: Any = connection.connection.driver_connection
-        driver.execute("BEGIN")
-    else:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        driver.execute("BEGIN")  # it takes no lock, so it cannot fail
+        return
+    try:
+        driver.execute(_BEGIN_WRITING)
+    except sqlite3.OperationalError as error:
+        raise sa.exc.OperationalError(_BEGIN_WRITING, None, error) from error
 
 
 def _on_begin_postgres(connection: sa.Connection) -> None:

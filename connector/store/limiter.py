@@ -44,6 +44,9 @@ class Limiter:
         key: provider and account.
         per_minute: the operator's setting, used until the vendor's headers give another limit.
         clock: the time and the waits; its scale shortens the interval in rehearsals.
+
+    Attributes:
+        waiting: the threads of this process that wait for their turn to take a permit.
     """
 
     def __init__(self, database: Database, key: str, per_minute: int, clock: Clock) -> None:
@@ -52,6 +55,7 @@ class Limiter:
         self._vendor = key.partition("/")[0]
         self._clock = clock
         self._per_minute: float = per_minute
+        self.waiting = 0
         self._turn = threading.Condition()
         self._is_taken = False  # a thread waits for its permit
         self._first_waiting = 0  # the threads that go before the others
@@ -74,11 +78,13 @@ class Limiter:
             first: go before the threads that wait without it, as paid requests do.
         """
         with self._turn:
+            self.waiting += 1
             self._first_waiting += first
             try:
                 self._turn.wait_for(lambda: not self._is_taken and (first or not self._first_waiting))
                 self._is_taken = True
             finally:
+                self.waiting -= 1
                 self._first_waiting -= first
         try:
             self._wait_for_permit()

@@ -10,25 +10,27 @@ from connector.core.person import Source
 from connector.core.spend import EntryKind, Hold
 from connector.core.states import PURCHASE, ChannelState, PurchaseState, RecordState, before
 from connector.store import tables as t
+from connector.store.credits import Payer
 from connector.store.database import Database
 from connector.store.older_values import from_earlier, leave_own_task, take_late_value, take_older_values
 from connector.store.record_sql import UNUSABLE, unindexed
 from connector.store.repeats import recall_newer, uncharge
-from connector.store.rows import CheckRow, FinalResult, RereadRow, chunks, person_of
+from connector.store.rows import AnyRow, CheckRow, FinalResult, RereadRow, chunks, person_of
 from connector.store.seal import Seal
 from connector.store.shares import MONEY, NO_PRIOR, Ended, Sums, append_sums, end_share, end_shares
 from connector.store.task_end import TaskEnd, end_task
 
-_P = t.purchase.c
+_A, _P = t.attempt.c, t.purchase.c
 REREADS_AT_ONCE = 200
 _BEFORE_FINAL = frozenset(state.value for state in before(PURCHASE, PurchaseState.FINAL))
 _MONEY_OF = (
-    sa.select(*MONEY)
+    sa.select(*MONEY, _A.provider, _A.account, _A.run_id, _A.budget_day)
+    .outerjoin(t.attempt, _A.id == _P.attempt_id)
     .where(
         _P.id.in_(sa.bindparam("ids", expanding=True)),
         _P.state.in_(sa.bindparam("states", expanding=True)),
     )
-    .with_for_update()
+    .with_for_update(of=t.purchase)
 )
 _WRITE_FINAL = (
     sa.update(t.purchase)
@@ -104,7 +106,7 @@ class Results:
             return []
         states = _BEFORE_FINAL if only is None else {only.value}
         with self._db.write() as connection:
-            rows = [
+            rows: list[AnyRow] = [
                 row
                 for part in chunks(list(by_id))
                 for row in connection.execute(_MONEY_OF, {"ids": list(part), "states": list(states)})
@@ -119,7 +121,8 @@ class Results:
                 result = by_id[row.id]
                 updates.append(self._final_row(result, end_shares(sums, row, charged=result.charged), now))
             connection.execute(_WRITE_FINAL, updates)
-            append_sums(connection, sums, now)
+            payers = {row.attempt_id: Payer.of(row) for row in rows if row.provider is not None}
+            append_sums(connection, sums, now, payers)
             ended = [row for row in rows if by_id[row.id].result is not Result.DELIVERED and row.generation > 1]
             take_older_values(connection, [row.id for row in ended], now)
         return [row.id for row in rows]

@@ -14,6 +14,7 @@ from connector.store.rows import AnyRow
 
 _P = t.purchase.c
 _ATTEMPT = sa.select(t.attempt).where(t.attempt.c.id == sa.bindparam("id"))
+NO_PAYERS: Mapping[str, Payer] = {}
 Sums = Counter[tuple[str, str, EntryKind]]  # credits by attempt, mapping and kind
 AT_STAKE = frozenset({Hold.OPEN, Hold.PRESUMED})
 MONEY = (
@@ -67,11 +68,11 @@ def end_shares(sums: Sums, row: AnyRow, *, charged: bool) -> Ended:
     return Ended(_ENDED[kind] if hold in AT_STAKE else hold, cost)
 
 
-def append_sums(connection: sa.Connection, sums: Sums, now: datetime) -> None:
-    """Append the entries of `sums`, each to its attempt."""
+def append_sums(connection: sa.Connection, sums: Sums, now: datetime, payers: Mapping[str, Payer] = NO_PAYERS) -> None:
+    """Append the entries of `sums`, each to its attempt; attempts whose payer is not given are read."""
     by_attempt: dict[str, list[NewEntry]] = {}
     for (attempt_id, mapping, kind), price in sums.items():
         by_attempt.setdefault(attempt_id, []).append(NewEntry(attempt_id, mapping, kind, price))
     for attempt_id, entries in by_attempt.items():
-        attempt = connection.execute(_ATTEMPT, {"id": attempt_id}).one()
-        append(connection, Payer.of(attempt), entries, now)
+        payer = payers.get(attempt_id) or Payer.of(connection.execute(_ATTEMPT, {"id": attempt_id}).one())
+        append(connection, payer, entries, now)

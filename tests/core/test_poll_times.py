@@ -65,7 +65,7 @@ def test_times_that_have_fallen_are_noticed() -> None:
 
 
 def test_polls_stay_within_the_schedule() -> None:
-    chance = random.Random(7)  # noqa: S311 no secret
+    chance = random.Random(7)
     for _ in range(200):
         times = times_of([(low, low + chance.expovariate(0.02)) for low in (0.0, 5.0, 40.0) * 5], NOTHING_KNOWN)
         polls, elapsed_s = chance.randrange(12), chance.expovariate(0.01)

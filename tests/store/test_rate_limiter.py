@@ -216,6 +216,40 @@ def test_a_pause_ends_a_block(database: Database) -> None:
     assert leaving(limiter, clock, 1)[0] >= 30
 
 
+def test_paid_requests_go_before_those_that_wait(database: Database) -> None:
+    waiting, go_on, order = threading.Event(), threading.Event(), list[str]()
+
+    class HeldClock(WaitingClock):
+        """The first wait lasts until the others are waiting too."""
+
+        def pause(self, duration: timedelta) -> None:
+            waiting.set()
+            assert go_on.wait(20)
+            super().pause(duration)
+
+    clock = HeldClock()
+    limiter = Limiter(database, "lensmor/default", 60, clock)
+    limiter.acquire()
+
+    def send(name: str, *, first: bool) -> None:
+        limiter.acquire(first=first)
+        order.append(name)
+
+    threads = [threading.Thread(target=send, args=("the one before",), kwargs={"first": False})]
+    threads[0].start()
+    assert waiting.wait(20)
+    for name, first in (("poll", False), ("lookup", False), ("paid", True)):
+        threads.append(threading.Thread(target=send, args=(name,), kwargs={"first": first}))
+        threads[-1].start()
+    while limiter.waiting < 3:
+        threading.Event().wait(0.01)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert order[:2] == ["the one before", "paid"]
+    assert sorted(order[2:]) == ["lookup", "poll"]
+
+
 def _permit_blocks(database: Database) -> list[int]:
     """The number of permits of each block that is taken from now on."""
     found: list[int] = []
