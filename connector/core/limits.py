@@ -29,7 +29,7 @@ def is_plain(text: str, longest: int) -> bool:
     """Whether a text can be stored unchanged: not empty, not too long, and without characters that databases refuse."""
     if not text or len(text) > longest or _LOST in text or has_control(text):
         return False
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def whole_of(value: object) -> int | None:

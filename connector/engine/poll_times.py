@@ -26,11 +26,15 @@ class PollTimes:
         self._clock = clock
         self._guard = threading.Lock()
         self._known: dict[tuple[str, Channel], TaskTimes] = {}
+        self._first: dict[tuple[str, Channel], tuple[TaskTimes, float]] = {}  # computed again when the times change
         self._new: dict[tuple[str, Channel], list[tuple[float, float]]] = {}
 
     def first(self, provider: Provider, channel: Channel) -> datetime:
         """The first poll of a task that was accepted just now."""
-        return self._clock.later(next_poll_s(provider.poll_rules, 0, 0.0, self._times(provider, channel)))
+        key, times = (provider.name, channel), self._times(provider, channel)
+        if self._first.get(key, (None, 0.0))[0] is not times:
+            self._first[key] = times, next_poll_s(provider.poll_rules, 0, 0.0, times)
+        return self._clock.later(self._first[key][1])
 
     def next(self, provider: Provider, task: TaskRow) -> datetime:
         """The next poll of a task that was polled just now and still runs."""

@@ -4,7 +4,7 @@ import pytest
 from crash_points import DeathError
 from harness import Harness, World, email_only, mapping
 
-from connector.engine import plan
+from connector.engine import lookups
 
 
 def die(*_args: object, **_more: object) -> None:
@@ -33,7 +33,7 @@ def test_nothing_is_bought_after_the_flag_was_cleared(
     harness.sync()  # the private email is requested; Lensmor has no credits
     world.lensmor.balance = 1000
     with monkeypatch.context() as patch:
-        patch.setattr(plan, "resolve_identity", die)
+        patch.setattr(lookups, "resolve_identities", die)
         with pytest.raises(DeathError):
             harness.other().sync()
     world.edit(contact, Enrichment_Requested__c=False)

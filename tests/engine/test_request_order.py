@@ -69,6 +69,41 @@ def test_people_are_looked_up_in_batches(world: World, harness: Harness) -> None
     assert statements["INSERT INTO identity_match"] == 3
 
 
+def test_a_lookup_of_one_person_needs_few_statements_and_commits(world: World, harness: Harness) -> None:
+    """Of a vendor with one person in each request; the difference of two runs is the cost of the further people."""
+    found = []
+    for people in (10, 40):
+        for _ in range(people):
+            world.lead(world.person())
+        with _counted() as counts:
+            report = harness.other(email_only("salesfinity")).sync()
+        assert sum(report.outcomes.values()) == people
+        found.append(counts)
+    each = {name: (found[1][name] - found[0][name]) / 30 for name in ("statements", "commits")}
+    assert each["commits"] <= 5.5
+    assert each["statements"] <= 33
+
+
+@contextmanager
+def _counted() -> Iterator[Counter[str]]:
+    """Count statements and commits."""
+    counts = Counter[str]()
+
+    def statement(*_: object) -> None:
+        counts["statements"] += 1
+
+    def commit(_connection: object) -> None:
+        counts["commits"] += 1
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", statement)
+    sa.event.listen(sa.Engine, "commit", commit)
+    try:
+        yield counts
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", statement)
+        sa.event.remove(sa.Engine, "commit", commit)
+
+
 class Directory:
     """Answers lookups only when so many are made at the same time."""
 
