@@ -14,6 +14,7 @@ from harness import Harness, World, email_only
 from connector.core.errors import DownError
 from connector.core.identifiers import LINKEDIN
 from connector.core.model import Identifier, IdentityMatch, Outcome
+from connector.core.poll_times import PollSchedule
 from connector.engine import lookups
 from connector.engine.context import Run
 from connector.engine.scheduler import Scheduler
@@ -222,3 +223,16 @@ def _key(source: WorkSource) -> str:
     item = source.next(partial=True)
     assert item is not None
     return item[0]
+
+
+def test_the_operators_poll_schedule_is_every_providers_and_exact(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = harness.configured()
+    with harness.services() as services:
+        assert not any(one.polls_exactly for one in services.providers.values())
+    settings = usual.settings.model_copy(update={"connector_poll_seconds": (7.0, 9.0)})
+    monkeypatch.setattr(harness, "configured", lambda: replace(usual, settings=settings))
+    with harness.services() as services:
+        assert len(services.providers) == 2
+        assert {one.poll_rules for one in services.providers.values()} == {PollSchedule((7.0, 9.0), is_exact=True)}
