@@ -151,7 +151,7 @@ def _store(services: Services, bulk: BulkApi, row: BulkJobRow, found: BulkJob) -
         services.progress.note(f"a job of {services.crm.label} ended early: {found.message}")
     if found.state is JobState.COMPLETE and not found.failed and found.processed == row.size:
         jobs.all_accepted(row)
-    elif found.state is not JobState.GONE:
+    elif found.state is not JobState.GONE and found.processed:
         for part in _parts(bulk, found.id):
             jobs.answer(row, part)
     jobs.end(row.id)

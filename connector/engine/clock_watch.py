@@ -14,6 +14,7 @@ def correct_times(run: Run) -> None:
     waits = Waits(longest, run.mappings, run.services.clock.scale)
     moved = run.services.ledger.times.correct(run.now(), waits)
     if moved:
+        run.services.ledger.polls.forget_polls()
         text = f"{moved:,} times in the ledger were too far in the future and were corrected: a clock was wrong"
         run.services.progress.note(text)
         run.attention.append(Attention(text, "check the clocks of the machines that use this ledger"))
@@ -40,3 +41,4 @@ class ClockWatch:
             # The run's own times must not be older than its start.
             self._run.started_at = min(self._run.started_at, now - 2 * JUST_BEFORE)
             correct_times(self._run)
+            self._run.services.ledger.polls.forget_polls()  # some tasks may belong to this run now

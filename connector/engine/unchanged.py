@@ -26,5 +26,6 @@ def finish_unchanged(run: Run, mapping: MappingFile, records: Sequence[CrmRecord
         write = reading.decide(row, record, {})
         if not write.changes and not write.unusable:
             finishes.append(outcome.written(run, mapping, row, record, write))
-    run.unchanged += len(finishes)
-    run.services.ledger.records.finish(run.id, finishes, run.now())
+    if finishes:
+        run.unchanged += len(finishes)
+        run.services.ledger.records.finish(run.id, finishes, run.now())

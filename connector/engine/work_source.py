@@ -29,6 +29,7 @@ LOOKUP_BATCHES = 2  # at the same time
 RESCAN_S = 0.5  # how long the ledger is not searched again for a source without due work that nothing has changed
 LEAST_PERMIT_WAIT_S = 0.01  # the rate limit holds back paid requests if one has waited longer than this
 NEVER = -1
+OLDER_REST_S = 5.0  # how long the tasks of earlier runs are not searched after a search without a result
 REST = 20  # after a search of the ledger, no other begins for this many times as long
 WorkItem = tuple[str, Work]
 
@@ -61,6 +62,7 @@ class WorkSource:
         self._tried_receipts: set[int] = set()
         self._reread_after = NEVER  # `reuses` of the run when no value had to be read again
         self._refresh_after_s = 0.0
+        self._older_after_s = 0.0
         self._searched: tuple[bool, float] | None = None  # the last search, if it found nothing: `partial`, and when
         # No older task is added during a run, and most runs have none.
         self._older = run.services.ledger.polls.has_older_tasks(provider.source, run.started_at)
@@ -223,7 +225,7 @@ class WorkSource:
     def _poll(self, busy: set[str], *, older: bool) -> Iterator[WorkItem]:
         """Polls of due tasks; tasks of earlier runs are polled once each."""
         run, polls = self._run, self._run.services.ledger.polls
-        if older and not self._older:
+        if older and (not self._older or run.monotonic() < self._older_after_s):
             return
         for task in self._due_tasks(busy, older=older):
             if run.services.shared and not polls.claim_task(task, run.later(CLAIM_S)):
@@ -242,6 +244,8 @@ class WorkSource:
             found = polls.due_tasks(self._provider.source, due_at, run.started_at, run.id, older=older)
             idle = [task for task in found if _polling(task) not in busy]
             if older:
+                if not found:  # those that this run has polled are due again, and would be read for every work item
+                    self._older_after_s = run.monotonic() + OLDER_REST_S * run.services.clock.scale
                 yield from idle
                 return
             self._due = deque(idle)

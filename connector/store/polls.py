@@ -44,8 +44,8 @@ def _due_tasks(*, older: bool) -> sa.Select[Any]:
             *_AT_PROVIDER,
             _K.next_poll_at <= sa.bindparam("now"),
             _K.submitted_at < since if older else _K.submitted_at >= since,
-            # A corrected clock can turn an older task into one of this run, which it may have polled already.
-            *([_UNPOLLED] if older else []),
+            # Later runs have polled no task of this run; a corrected clock can turn an older task into one of it.
+            _UNPOLLED if older else _K.polled_by.is_(None),
         )
         .order_by(_K.next_poll_at, _K.id)
         .limit(AT_ONCE)
@@ -162,6 +162,12 @@ class Polls:
         """Store that a run polls an older task."""
         with self._db.write() as connection:
             connection.execute(sa.update(t.task).where(_K.id == task.id).values(polled_by=run_id))
+
+    def forget_polls(self) -> None:
+        """Let every open task count as not polled by a later run, after times were corrected."""
+        polled = (_K.state == TaskState.OPEN, _K.polled_by.is_not(None))
+        with self._db.write() as connection:
+            connection.execute(sa.update(t.task).where(*polled).values(polled_by=None))
 
     def has_older_tasks(self, source: Source, since: datetime) -> bool:
         """Whether any task is open that was submitted before a run began."""

@@ -199,7 +199,7 @@ class Records:
 
     def due_of(self, run_id: str, mapping: str, crm_ids: Sequence[str]) -> list[RecordRow]:
         """List those of these CRM records that are ready to be written in this run."""
-        mine = (_R.mapping == mapping, _R.state == RecordState.OPEN, _R.run_id == run_id, IS_DUE)
+        mine = (_R.mapping == mapping, _R.state == RecordState.OPEN, unindexed(_R.run_id) == run_id, _R.due.is_(True))
         with self._db.read() as connection:
             ids = [
                 found

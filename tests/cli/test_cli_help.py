@@ -1,5 +1,6 @@
 """Help texts of all commands, and exit code 2 for wrong usage."""
 
+import re
 from collections.abc import Iterator
 
 import click
@@ -86,7 +87,9 @@ def test_a_quiet_command_prints_results_and_errors_only(workspace: Workspace) ->
     workspace.lead()
     loud, quiet = workspace.run("plan", "-m", "lead"), workspace.run("plan", "-m", "lead", "--quiet")
     assert "Mapping lead:" in loud.err
-    assert (quiet.code, quiet.err, quiet.out) == (0, "", loud.out)
+    assert (quiet.code, quiet.err) == (0, "")
+    left = re.compile(r"[\d,]+ are left today")  # each command makes requests of its own
+    assert left.sub("", quiet.out) == left.sub("", loud.out)
     synced = workspace.run("sync", "-m", "lead", "--quiet")  # it creates the ledger, which it would otherwise report
     assert (synced.code, synced.err) == (0, "")
     assert "finished: 1 record of lead" in synced.out

@@ -21,6 +21,9 @@ def harness(host: OrgHost) -> Harness:
     return host.fresh()
 
 
+RESERVE = 20  # percent, by default
+
+
 def ask(crm: SalesforceCrm) -> None:
     list(crm.select(Selection("Lead", ())))
 
@@ -84,23 +87,23 @@ def test_repeats_count_as_the_requests_that_they_are(harness: Harness) -> None:
     harness.arm("query", "drop_after")
     ask(crm)
     usage = crm.usage()
-    assert usage == Usage(2, 0, 1, daily_used=3, daily_limit=15_000)
+    assert usage == Usage(2, 0, 1, 3, 15_000, RESERVE)
     assert harness.org.daily_used == 3
 
 
 def test_usage_before_and_after_the_login(harness: Harness) -> None:
     lead = harness.lead()
     crm = harness.crm()
-    assert crm.usage() == Usage()
+    assert crm.usage() == Usage(reserve_percent=RESERVE)
     crm.login()
-    assert crm.usage() == Usage(0, 0, 1, 1, 15_000)
+    assert crm.usage() == Usage(0, 0, 1, 1, 15_000, RESERVE)
     crm.describe("Lead")
     crm.describe("Lead")
     crm.check_condition("Lead", "IsConverted = false")
     ask(crm)
     crm.read("Lead", [lead], ["Email"])
     crm.update("Lead", [Update(lead, {"Phone": "1"})])
-    assert crm.usage() == Usage(2, 1, 3, 6, 15_000)
+    assert crm.usage() == Usage(2, 1, 3, 6, 15_000, RESERVE)
 
 
 @pytest.mark.parametrize("limits", [{}, [], {"DailyApiRequests": None}, {"DailyApiRequests": {"Max": "100"}}])
@@ -111,4 +114,4 @@ def test_an_org_that_does_not_tell_its_limits_is_not_refused(
     wire.install(monkeypatch)
     crm = harness.crm(harness.login(instance_url="https://acme.my.salesforce.com"))
     crm.login()
-    assert crm.usage() == Usage(other_calls=1)
+    assert crm.usage() == Usage(other_calls=1, reserve_percent=RESERVE)

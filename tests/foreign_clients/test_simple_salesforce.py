@@ -108,9 +108,7 @@ def test_a_limit_of_the_simulator(client: Salesforce, query: str, limit: str) ->
     assert f"a limit of the simulator, not of Salesforce: it does not support {limit}" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("POST", "jobs/ingest"), ("POST", "composite"), ("DELETE", "sobjects/Lead/x")]
-)
+@pytest.mark.parametrize(("method", "path"), [("POST", "composite"), ("DELETE", "sobjects/Lead/x")])
 def test_a_resource_beyond_the_simulator(client: Salesforce, method: str, path: str) -> None:
     with pytest.raises(SalesforceMalformedRequest, match=f"does not support {method} /services/data/v67.0/{path}"):
         client.restful(path, method=method)

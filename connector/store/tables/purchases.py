@@ -160,6 +160,14 @@ task = Table(
 )
 Index("ix_task_attempt", task.c.attempt_id)
 _IS_OPEN = task.c.state == TaskState.OPEN
+Index(
+    "ix_task_unpolled",
+    task.c.provider,
+    task.c.polled_by,
+    task.c.next_poll_at,
+    sqlite_where=_IS_OPEN,
+    postgresql_where=_IS_OPEN,
+)
 Index("ix_task_open", task.c.provider, task.c.next_poll_at, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
 
 # Credits: append only.
