@@ -65,7 +65,7 @@ class WorkSource:
         self._older_after_s = 0.0
         self._searched: tuple[bool, float] | None = None  # the last search, if it found nothing: `partial`, and when
         # No older task is added during a run, and most runs have none.
-        self._older = run.services.ledger.polls.has_older_tasks(provider.source, run.started_at)
+        self._older = run.services.ledger.polls.has_older_tasks(provider.source, run.started_at, run.id)
         self.refresh(forced=True)
 
     @property
@@ -245,6 +245,7 @@ class WorkSource:
             idle = [task for task in found if _polling(task) not in busy]
             if older:
                 if not found:  # those that this run has polled are due again, and would be read for every work item
+                    self._older = polls.has_older_tasks(self._provider.source, run.started_at, run.id)
                     self._older_after_s = run.monotonic() + OLDER_REST_S * run.services.clock.scale
                 yield from idle
                 return

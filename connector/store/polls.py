@@ -29,10 +29,8 @@ _AT_PROVIDER = (
     _K.account == sa.bindparam("account"),
     _K.state == TaskState.OPEN,
 )
-_OLDER_TASK = sa.select(_K.id).where(*_AT_PROVIDER, _K.submitted_at < sa.bindparam("since")).limit(1)
-
-
 _UNPOLLED = sa.or_(_K.polled_by.is_(None), _K.polled_by != sa.bindparam("run_id"))
+_OLDER_TASK = sa.select(_K.id).where(*_AT_PROVIDER, _K.submitted_at < sa.bindparam("since"), _UNPOLLED).limit(1)
 
 
 @functools.cache
@@ -169,9 +167,9 @@ class Polls:
         with self._db.write() as connection:
             connection.execute(sa.update(t.task).where(*polled).values(polled_by=None))
 
-    def has_older_tasks(self, source: Source, since: datetime) -> bool:
-        """Whether any task is open that was submitted before a run began."""
-        values = {"provider": source.name, "account": source.account, "since": since}
+    def has_older_tasks(self, source: Source, since: datetime, run_id: str) -> bool:
+        """Whether any task is open that was submitted before a run began, and that the run has not polled."""
+        values = {"provider": source.name, "account": source.account, "since": since, "run_id": run_id}
         with self._db.read() as connection:
             return connection.execute(_OLDER_TASK, values).first() is not None
 
