@@ -25,7 +25,7 @@ class JobState(StrEnum):
     RUNNING = "running"
     COMPLETE = "complete"  # every row has an answer; some may be refused
     FAILED = "failed"  # the CRM gave up; some rows may be written
-    ABORTED = "aborted"  # somebody stopped it; some rows may be written
+    ABORTED = "aborted"  # an admin or the connector stopped it; some rows may be written
     GONE = "gone"  # the CRM no longer has the job
 
 

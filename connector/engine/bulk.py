@@ -1,7 +1,7 @@
 """Updates by a job: the CRM gets many rows at once, and processes them while the run goes on.
 
 The job and the intended changes are committed before the job exists, and its id before its rows are sent, so that a
-crash at any step leaves a state from which the next run continues. While a job is open, nobody writes its records.
+crash at any step leaves a state from which the next run continues. While a job is open, no run writes its records.
 When it has ended, its answers are stored and its records are due again: the usual write reads them a second time, and
 finishes those that hold the values. Everything else, such as a refused row, goes the way of single calls.
 
