@@ -1,7 +1,6 @@
 """Stage 2: plan the next source after a person was looked up, or after a source has ended without a value."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from connector.core.mapping import WritePolicy
 from connector.core.model import Channel, CrmRecord, Identifier, Person, Result
@@ -38,9 +37,9 @@ def pending_by_identifier(run: Run, provider: str) -> dict[Identifier, list[Pend
     records = run.services.ledger.records
     at_provider = _places_of(run, provider)
     while pending := records.pending_matches(run.id, at_provider, LOOKUPS_AT_ONCE):
-        waiting = _affordable(run, provider, pending)
-        if waiting or not waiting.deferred:
-            return waiting.by_identifier
+        waiting, deferred = _affordable(run, provider, pending)
+        if waiting or not deferred:
+            return waiting
     return {}
 
 
@@ -55,20 +54,12 @@ def _places_of(run: Run, provider: str) -> set[tuple[str, str, int]]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """Channels that wait for a lookup, and how many others were deferred."""
+def _affordable(run: Run, provider: str, pending: Sequence[Pending]) -> tuple[dict[Identifier, list[Pending]], int]:
+    """Defer the channels of a page for which nothing can be bought now.
 
-    by_identifier: dict[Identifier, list[Pending]]
-    deferred: int
-
-    def __bool__(self) -> bool:
-        """Whether any channel waits."""
-        return bool(self.by_identifier)
-
-
-def _affordable(run: Run, provider: str, pending: Sequence[Pending]) -> _Waiting:
-    """Defer the channels of a page for which nothing can be bought now, and group the others by identifier."""
+    Returns:
+        The others by identifier, and how many were deferred.
+    """
     source = run.services.providers[provider].source
     waiting: dict[Identifier, list[Pending]] = {}
     unaffordable: list[int] = []
@@ -99,7 +90,7 @@ def _affordable(run: Run, provider: str, pending: Sequence[Pending]) -> _Waiting
         reason = closed or f"the budget for {provider} cannot pay for more people"
         run.services.ledger.records.defer_lookups(unaffordable, reason)
     run.services.ledger.records.defer_lookups(unrequested, "the person was not looked up yet")
-    return _Waiting(waiting, len(unaffordable) + len(unrequested))
+    return waiting, len(unaffordable) + len(unrequested)
 
 
 def _unresolved(source: Source, person: Person) -> Identifier | None:

@@ -1,5 +1,6 @@
 """Statements that each database writes in its own way; only the module of the database in use is imported."""
 
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,3 +20,12 @@ def insert_into(table: sa.Table, dialect: str) -> Any:  # noqa: ANN401 the two d
     from sqlalchemy.dialects import postgresql
 
     return postgresql.insert(table)
+
+
+@functools.cache
+def add_credits_to(table: sa.Table, dialect: str) -> sa.Insert:
+    """Build a statement that adds `credits` to the rows with these keys, and inserts the rows that do not exist."""
+    insert = insert_into(table, dialect)
+    added = {"credits": table.c.credits + insert.excluded.credits}
+    upsert: sa.Insert = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=added)
+    return upsert

@@ -4,7 +4,6 @@ The months and totals that commands show are read from here, so that their cost 
 month is that of the entry's budget day. The accounting at the end of a run compares the sums with the entries.
 """
 
-import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 
 from connector.core.spend import EntryKind, Totals
 from connector.store import tables as t
-from connector.store.dialects import insert_into
+from connector.store.dialects import add_credits_to
 
 _E, _M = t.entry.c, t.monthly_spend.c
 _MONTH = sa.func.substr(_E.budget_day, 1, 7).label("month")
@@ -42,17 +41,7 @@ def add(
         if credits_
     ]
     if rows:
-        connection.execute(_upsert(connection.dialect.name), rows)
-
-
-@functools.cache
-def _upsert(dialect: str) -> sa.Insert:
-    insert = insert_into(t.monthly_spend, dialect)
-    key = ["month", "provider", "mapping", "kind"]
-    upsert: sa.Insert = insert.on_conflict_do_update(
-        index_elements=key, set_={"credits": _M.credits + insert.excluded.credits}
-    )
-    return upsert
+        connection.execute(add_credits_to(t.monthly_spend, connection.dialect.name), rows)
 
 
 def by_month(connection: sa.Connection) -> dict[tuple[str, str, str], Totals]:

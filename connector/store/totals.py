@@ -9,7 +9,6 @@ Each account has totals by mapping for these scopes:
 - `day:2026-11-30`, `month:2026-11`, `run:ID`: holds without their releases.
 """
 
-import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import sqlalchemy as sa
 from connector.core.spend import EntryKind
 from connector.store import tables as t
 from connector.store.database import Database
-from connector.store.dialects import insert_into
+from connector.store.dialects import add_credits_to
 from connector.store.meta import get_value, put_value
 from connector.store.rows import AnyRow
 from connector.store.tables.purchases import CHANGED_SINCE_CHECK
@@ -93,17 +92,7 @@ def add(connection: sa.Connection, amounts: Iterable[Amount]) -> None:
         if credits_
     ]
     if rows:
-        connection.execute(_upsert(connection.dialect.name), rows)
-
-
-@functools.cache
-def _upsert(dialect: str) -> sa.Insert:
-    insert = insert_into(t.running_total, dialect)
-    key = ["provider", "account", "scope", "mapping"]
-    upsert: sa.Insert = insert.on_conflict_do_update(
-        index_elements=key, set_={"credits": _T.credits + insert.excluded.credits}
-    )
-    return upsert
+        connection.execute(add_credits_to(t.running_total, connection.dialect.name), rows)
 
 
 @dataclass(frozen=True, slots=True)
