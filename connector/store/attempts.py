@@ -87,7 +87,8 @@ class Attempts:
             payable.append(_P.channel.in_([channel.value for channel in Channel if channel.value not in closed]))
         query = _GROUPS.where(*payable) if payable else _GROUPS
         with self._db.read() as connection:
-            rows = connection.execute(query, _sendable_parameters(source, run_id, now)).all()
+            values = _sendable_parameters(source, run_id, now) | {"window": WINDOW}
+            rows = connection.execute(query, values).all()
         ids: dict[tuple[str, str | None], list[int]] = {}
         for row in rows:
             ids.setdefault((row.channel, row.grouping_key), []).append(row.id)
@@ -295,7 +296,10 @@ _SENDABLE = (
     sa.not_(receipt_waits()),
 )
 _GROUPS = (
-    sa.select(_P.channel, _P.grouping_key, _P.id).where(*_SENDABLE).order_by(_P.channel, _P.grouping_key).limit(WINDOW)
+    sa.select(_P.channel, _P.grouping_key, _P.id)
+    .where(*_SENDABLE)
+    .order_by(_P.channel, _P.grouping_key)
+    .limit(sa.bindparam("window", type_=sa.Integer))
 )
 # These statements run for every request, so they are built once: building one costs more than executing it.
 _ADD_ATTEMPT = sa.insert(t.attempt)

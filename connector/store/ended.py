@@ -43,7 +43,7 @@ _ENDED_PAGE = (
         sa.or_(_R.id > sa.bindparam("record_id"), _RC.id > sa.bindparam("channel_id")),
     )
     .order_by(_R.id, _RC.id)
-    .limit(PAGE)
+    .limit(sa.bindparam("page", type_=sa.Integer))
 )
 _ENDED_OF = _ENDED_AT_ALL.where(
     unindexed(_R.run_id) == sa.bindparam("run_id"), _P.id.in_(sa.bindparam("ids", expanding=True))
@@ -78,7 +78,13 @@ class EndedChannels:
 
     def all(self, run_id: str, mapping: str) -> Iterator[list[EndedChannel]]:
         """List all such channels of a mapping, a page at a time."""
-        values: dict[str, object] = {"run_id": run_id, "mapping": mapping, "record_id": 0, "channel_id": 0}
+        values: dict[str, object] = {
+            "run_id": run_id,
+            "mapping": mapping,
+            "record_id": 0,
+            "channel_id": 0,
+            "page": PAGE,
+        }
         while True:
             with self._db.read() as connection:
                 page = [_ended_of(row) for row in connection.execute(_ENDED_PAGE, values)]

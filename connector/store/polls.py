@@ -46,7 +46,7 @@ def _due_tasks(*, older: bool) -> sa.Select[Any]:
             _UNPOLLED if older else _K.polled_by.is_(None),
         )
         .order_by(_K.next_poll_at, _K.id)
-        .limit(AT_ONCE)
+        .limit(sa.bindparam("at_once", type_=sa.Integer))
     )
 
 
@@ -79,7 +79,7 @@ _DUE_CHECKS = (
         _P.channel != Channel.EVENT.value,  # its answer is read by repeating the request, which is free
     )
     .order_by(_P.check_at, _P.id)
-    .limit(AT_ONCE)
+    .limit(sa.bindparam("at_once", type_=sa.Integer))
 )
 _PROVIDERS: sa.BindParameter[Any] = sa.bindparam("providers", expanding=True)
 # Few purchases are postponed or read: the indexes of those times are far narrower than that of the provider.
@@ -141,7 +141,7 @@ class Polls:
             run_id: the run; older tasks that it has polled are left out.
             older: list the tasks submitted before the run began, instead of those submitted since.
         """
-        values = {"provider": source.name, "account": source.account, "now": now, "since": since}
+        values = {"provider": source.name, "account": source.account, "now": now, "since": since, "at_once": AT_ONCE}
         with self._db.read() as connection:
             return [
                 TaskRow(
@@ -278,7 +278,7 @@ class Polls:
 
     def due_checks(self, source: Source, now: datetime) -> list[CheckRow]:
         """List the purchases whose person must be read now."""
-        values = {"provider": source.name, "account": source.account, "now": now}
+        values = {"provider": source.name, "account": source.account, "now": now, "at_once": AT_ONCE}
         with self._db.read() as connection:
             return [
                 CheckRow(

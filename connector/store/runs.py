@@ -94,7 +94,7 @@ _CHANGED_RECORDS = (
     )
     .distinct()
     .order_by(_C.object, _C.crm_id)
-    .limit(UNDO_PAGE)
+    .limit(sa.bindparam("page", type_=sa.Integer))
 )
 _CHANGES_OF = (
     sa.select(t.change)
@@ -246,7 +246,9 @@ class Runs:
         after = ("", "")
         while True:
             with self._db.read() as connection:
-                records = connection.execute(_CHANGED_RECORDS, {"run_id": run_id} | _after(*after)).all()
+                records = connection.execute(
+                    _CHANGED_RECORDS, {"run_id": run_id, "page": UNDO_PAGE} | _after(*after)
+                ).all()
                 page = [
                     self._change_of(row)
                     for object_name, ids in _by_object(records)
