@@ -238,7 +238,7 @@ def small_pages(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(scheduler, "WRITE_AT", PAGE)
     patch.setattr(prices, "EVERY", 4)
     patch.setattr(guards, "ANSWERS", PAGE)
-    patch.setattr(attempts, "WINDOW", 4 * PAGE)
+    patch.setattr(attempts, "WINDOW", PAGE)
     patch.setattr(plan, "LOOKUPS_AT_ONCE", PAGE)
     patch.setattr(polls, "AT_ONCE", 2)
     patch.setattr(retention, "RECORDS_AT_ONCE", PAGE)
