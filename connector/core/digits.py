@@ -62,7 +62,10 @@ def _from_number(value: float) -> str | NotDigits:
 
 
 def _from_text(value: object) -> str | NotDigits:
-    text = trimmed(value) if isinstance(value, str) else ""
+    text = value if isinstance(value, str) else ""
+    if text.isascii() and text.isdigit():
+        return text
+    text = trimmed(text)
     if has_control(text):
         return NotDigits("it holds a tab, a line break or another control character; two entries may have been joined")
     text = visible(text).removeprefix("'").strip()

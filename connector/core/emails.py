@@ -5,6 +5,7 @@ placeholders, masks (`a***@example.com`), texts with two different addresses, an
 accepts. A text that can be cut in two ways has no value, because half of an address is another address.
 """
 
+import functools
 import html
 import re
 from urllib.parse import unquote
@@ -24,6 +25,11 @@ _MARKDOWN = re.compile(r"\[([^\]]+)\]\(([^()]+)\)")
 _SEPARATOR = re.compile(r"\s*[,;|]\s*|\s+/\s+|\s+or\s+|\s+and\s+", re.I)
 _PAIRS = ("<>", "()", "[]", "{}", '""', "''", "``", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb")
 _CLOSING = ".,;:!"
+# Most texts are such an address. Nothing is around it, so only the address itself is examined.
+_USUAL = re.compile(r"[a-z0-9]+(?:[._+-][a-z0-9]+)*@[a-z0-9]+(?:[.-][a-z0-9]+)*", re.I | re.A)
+_USUAL_LOCAL = re.compile(r"[a-z0-9]+(?:[._+-][a-z0-9]+)*", re.I | re.A)
+_MAX_USUAL_CHARACTERS = 254  # RFC 5321, 4.5.3.1.3; a longer one is left to the library
+_DOMAINS_KEPT = 4096  # people of one company have the same domain
 _TOP_LEVEL = re.compile(r"[^\W\d_]{2,}|xn--[a-z0-9-]+", re.I)
 # Characters with which vendors mask a part of an address; `?` and U+FFFD are letters that a conversion has lost.
 _MASK = re.compile(
@@ -52,6 +58,8 @@ def email_of(raw: object) -> str | None:
     """
     if not isinstance(raw, str) or len(raw) > _MAX_TEXT_CHARACTERS:
         return None
+    if _USUAL.fullmatch(raw):
+        return _accepted(raw)
     text = trimmed(raw)
     if has_control(text):  # two entries, or one that was split
         return None
@@ -69,17 +77,33 @@ def _without_display_name(text: str) -> str:
 
 
 def _address(text: str) -> str | None:
-    address = _bare(text)
+    return _accepted(_bare(text))
+
+
+def _accepted(address: str) -> str | None:
+    """The address, if mail systems accept it and it is no placeholder."""
     local, _, domain = address.rpartition("@")
     if not local or len(local) > _MAX_LOCAL_CHARACTERS or len(address) > MAX_EMAIL_CHARACTERS:
         return None
     if _is_placeholder(local.lower(), domain.lower()):
         return None
+    is_usual = len(address) <= _MAX_USUAL_CHARACTERS and _USUAL_LOCAL.fullmatch(local) is not None
+    is_valid = _is_domain(domain) if is_usual else _is_valid(address)
+    return address if is_valid and _TOP_LEVEL.fullmatch(domain.rpartition(".")[2]) else None
+
+
+@functools.lru_cache(_DOMAINS_KEPT)
+def _is_domain(domain: str) -> bool:
+    """Whether mail can have this domain."""
+    return _is_valid(f"a@{domain}")
+
+
+def _is_valid(address: str) -> bool:
     try:
         validate_email(address)
     except ValueError:
-        return None
-    return address if _TOP_LEVEL.fullmatch(domain.rpartition(".")[2]) else None
+        return False
+    return True
 
 
 def _bare(text: str) -> str:

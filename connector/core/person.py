@@ -112,6 +112,8 @@ def names_same(before: Person, resolved: Mapping[str, str], now: Person) -> bool
         resolved: identifiers that a provider has found since, by kind.
         now: the person in the current record.
     """
+    if now.identifiers == before.identifiers and not now.problems:
+        return True
     kinds = {*before.identifiers, *resolved, *now.identifiers, *now.problems}
     known = {kind: {before.identifiers.get(kind), resolved.get(kind)} - {None} for kind in kinds}
     same = {kind for kind in kinds if now.identifiers.get(kind) in known[kind]}

@@ -28,6 +28,7 @@ _EXTENSION = re.compile(r"[\s,;]*(?:(?:\b|(?<=\d))(?:extension|extn|ext|x)|#)\s*
 _CONTEXT = re.compile(r";phone-context=(\+[\d.()-]+)", re.IGNORECASE)
 _PARAMETER = re.compile(r";(?!ext=)[a-z-]+=[^;]*", re.IGNORECASE)
 _NUMBER = re.compile(r"\(?\+?[\d\s().\-/~]+")
+_USUAL = re.compile(r"\+?[0-9(][0-9() .-]*[0-9]")  # most texts are such a number, with nothing around it
 _SEPARATOR = re.compile(r"[,;|/]|\bor\b|\band\b|(?<=\d)\s*(?=\+)", re.IGNORECASE)
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 _SIGNS = {ord("\uff0b"): "+", ord("\uff08"): "(", ord("\uff09"): ")", ord("\uff0e"): ".", ord("\u2044"): "/"}
@@ -65,6 +66,8 @@ def phone_of(raw: object) -> str | None:
     >>> phone_of("tel:+1-415-555-0123;ext=5"), phone_of("+1 415 555 XXXX")
     ('+1-415-555-0123 ext. 5', None)
     """
+    if isinstance(raw, str) and len(raw) <= MAX_PHONE_CHARACTERS and _USUAL.fullmatch(raw):
+        return raw if _can_be_dialled(raw) else None
     text = _text(raw)
     if text is None:
         return None

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from connector.core.errors import AccountingError
 from connector.core.states import BulkJobState, ChangeState, RecordState
 from connector.store import tables as t
+from connector.store.batches import execute_many
 from connector.store.database import Database
 from connector.store.rows import AnyRow, chunks
-from connector.store.runs import Intended, change_rows
+from connector.store.runs import ADD_CHANGE, Intended, change_rows
 from connector.store.seal import Seal
 
 _B, _C, _R = t.bulk_job.c, t.change.c, t.record.c
@@ -59,7 +60,7 @@ class BulkJobs:
             if key is None:
                 raise AccountingError("the ledger gave a new job no number")
             for part in chunks(changes):
-                connection.execute(sa.insert(t.change), change_rows(self._seal, run_id, object_name, part, now))
+                execute_many(connection, ADD_CHANGE, change_rows(self._seal, run_id, object_name, part, now))
                 records = [change.record_id for change in part]
                 connection.execute(
                     sa.update(t.record).where(_R.id.in_(records)).values(bulk_job_id=int(key[0]), due=False)

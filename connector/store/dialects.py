@@ -29,3 +29,10 @@ def add_credits_to(table: sa.Table, dialect: str) -> sa.Insert:
     added = {"credits": table.c.credits + insert.excluded.credits}
     upsert: sa.Insert = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=added)
     return upsert
+
+
+@functools.cache
+def add_new_to(table: sa.Table, dialect: str) -> sa.Insert:
+    """Build a statement that inserts rows, and leaves out those that exist."""
+    insert: sa.Insert = insert_into(table, dialect).on_conflict_do_nothing()
+    return insert

@@ -73,7 +73,7 @@ class EndedChannels:
             return [
                 _ended_of(row)
                 for part in chunks(purchase_ids)
-                for row in connection.execute(_ENDED_OF, {"run_id": run_id, "ids": list(part)})
+                for row in connection.execute(_ENDED_OF, {"run_id": run_id, "ids": list(part)}).all()
             ]
 
     def all(self, run_id: str, mapping: str) -> Iterator[list[EndedChannel]]:

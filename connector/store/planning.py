@@ -11,7 +11,9 @@ from connector.core.person import Source, names_same
 from connector.core.plan import AttachToPending, Buy, Decision, ResolveIdentity, Reuse
 from connector.core.states import UNFINISHED_CHANNEL, ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
+from connector.store.batches import execute_many
 from connector.store.database import Database
+from connector.store.dialects import add_new_to
 from connector.store.planned import (
     PlannedRecord,
     PlanScope,
@@ -78,19 +80,18 @@ class Planning:
             old = _channels_of(connection, [row.id for row in existing.values()])
             changed = [_changed_channels(record, old.get(_id_of(existing, record), {})) for record in records]
             terms = PurchaseTerms(scope.run_id, scope.mapping, now, first_place, scope.read_first)
-            purchase_ids = _ensure_purchases(self._db, connection, terms, changed)
+            purchase_ids = _ensure_purchases(connection, terms, changed)
             new_records = [record for record in changed if record.crm_id not in existing]
             new_ids = _insert_records(connection, scope, new_records, now)
-            rows: list[dict[str, object]] = []
-            for record in changed:
-                if record.crm_id in existing:
-                    row = existing[record.crm_id]
-                    rows += _take_up(connection, scope, row, record, purchase_ids, old.get(row.id, {}))
-                else:
-                    record_id = new_ids[record.crm_id]
-                    rows += [channel_row(record_id, record_channel, purchase_ids) for record_channel in record.channels]
+            rows = [
+                channel_row(new_ids[record.crm_id], record_channel, purchase_ids)
+                for record in new_records
+                for record_channel in record.channels
+            ]
+            known = [(existing[record.crm_id], record) for record in changed if record.crm_id in existing]
+            rows += _take_up(connection, scope, known, purchase_ids, old)
             for part in chunks(rows, ROWS_PER_INSERT):
-                connection.execute(sa.insert(t.record_channel), list(part))
+                execute_many(connection, _ADD_CHANNEL, part)
             for part in chunks([row.id for row in existing.values()]):
                 connection.execute(MARK_READY, {"ids": list(part)})
 
@@ -105,13 +106,13 @@ class Planning:
             return
         with self._db.write() as connection:
             planned = PlannedRecord("", Person(), tuple(one.planned for one in decisions))
-            purchase_ids = _ensure_purchases(self._db, connection, terms, [planned])
+            purchase_ids = _ensure_purchases(connection, terms, [planned])
             rows = [channel_row(0, one.planned, purchase_ids) for one in decisions]
             values = [
                 {"key": one.record_channel_id} | {f"new_{name}": row[name] for name in _DECIDED}
                 for one, row in zip(decisions, rows, strict=True)
             ]
-            connection.execute(_REDECIDE, values)
+            execute_many(connection, _REDECIDE, values)
             for part in chunks(sorted({one.record_id for one in decisions})):
                 connection.execute(MARK_READY, {"ids": list(part)})
             _add_resolved(connection, decisions)
@@ -125,6 +126,51 @@ _REDECIDE = (
 )
 
 
+_ADD_RECORD = sa.insert(t.record).values(plan_id=plan_of(sa.bindparam("of_run")))
+_ADD_CHANNEL = sa.insert(t.record_channel)
+_TAKE_UP_RECORD = (
+    sa.update(t.record)
+    .where(_R.id == sa.bindparam("key"))
+    .values(
+        run_id=sa.bindparam("new_run"),
+        selected_by=sa.bindparam("new_run"),
+        plan_id=sa.func.coalesce(plan_of(sa.bindparam("new_run")), _R.plan_id),
+        identifiers=sa.bindparam("new_identifiers"),
+        grouping_keys=sa.bindparam("new_groups"),
+        resolved=sa.bindparam("new_resolved"),
+        attention=sa.bindparam("new_attention"),
+        chosen=sa.or_(_R.chosen, sa.bindparam("is_chosen", type_=sa.Boolean)),
+    )
+)
+_CHANNEL_COLUMNS = (*_DECIDED, "baseline")
+_TAKE_UP_CHANNEL = (
+    sa.update(t.record_channel)
+    .where(_RC.id == sa.bindparam("key"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _CHANNEL_COLUMNS})
+)
+_TAKE_UP_PURCHASE = (
+    sa.update(t.purchase)
+    .where(_P.id == sa.bindparam("key"), _P.state == _NOT_BOUGHT)
+    .values(
+        run_id=sa.bindparam("new_run"),
+        mapping=sa.bindparam("new_mapping"),
+        # A person of an earlier page keeps the place on that page.
+        place=sa.case(
+            (
+                sa.and_(_P.run_id == sa.bindparam("new_run"), _P.place < sa.bindparam("new_place", type_=sa.Integer)),
+                _P.place,
+            ),
+            else_=sa.bindparam("new_place", type_=sa.Integer),
+        ),
+    )
+)
+_ADD_RESOLVED = (
+    sa.update(t.record)
+    .where(_R.id == sa.bindparam("key"))
+    .values(resolved=sa.bindparam("new_resolved", type_=_R.resolved.type))
+)
+
+
 def _add_resolved(connection: sa.Connection, decisions: Sequence[Redecision]) -> None:
     """Add identifiers that were found to the records; those found earlier stay."""
     found: dict[int, dict[str, str]] = {}
@@ -134,9 +180,7 @@ def _add_resolved(connection: sa.Connection, decisions: Sequence[Redecision]) ->
     for part in chunks(sorted(found)):
         stored = connection.execute(sa.select(_R.id, _R.resolved).where(_R.id.in_(part))).all()
         rows = [{"key": row.id, "new_resolved": {**found[row.id], **(row.resolved or {})}} for row in stored]
-        if rows:
-            update = sa.update(t.record).where(_R.id == sa.bindparam("key"))
-            connection.execute(update.values(resolved=sa.bindparam("new_resolved", type_=_R.resolved.type)), rows)
+        execute_many(connection, _ADD_RESOLVED, rows)
 
 
 def _open_records(
@@ -229,6 +273,7 @@ def _insert_records(
             "crm_id": record.crm_id,
             "state": RecordState.OPEN,
             "run_id": scope.run_id,
+            "of_run": scope.run_id,
             "identifiers": dict(record.person.identifiers),
             "grouping_keys": dict(record.person.grouping_keys),
             "resolved": dict(record.resolved),
@@ -241,7 +286,7 @@ def _insert_records(
         for record in records
     ]
     for part in chunks(rows, ROWS_PER_INSERT):
-        connection.execute(sa.insert(t.record).values(plan_id=plan_of(scope.run_id)), list(part))
+        execute_many(connection, _ADD_RECORD, part)
     ids: dict[str, int] = {}
     for some in chunks([record.crm_id for record in records]):
         query = sa.select(_R.crm_id, _R.id).where(
@@ -254,40 +299,40 @@ def _insert_records(
 def _take_up(
     connection: sa.Connection,
     scope: PlanScope,
-    row: AnyRow,
-    record: PlannedRecord,
+    known: Sequence[tuple[AnyRow, PlannedRecord]],
     purchase_ids: Mapping[PurchaseKey, int],
-    old: Mapping[str, AnyRow],
+    old: Mapping[int, Mapping[str, AnyRow]],
 ) -> list[dict[str, object]]:
-    """Assign an open record to this run and update its channels; returns the rows of its new channels."""
-    connection.execute(
-        sa.update(t.record)
-        .where(_R.id == row.id)
-        .values(
-            run_id=scope.run_id,
-            plan_id=sa.func.coalesce(plan_of(scope.run_id), _R.plan_id),
-            identifiers=dict(record.person.identifiers),
-            grouping_keys=dict(record.person.grouping_keys),
-            resolved={**record.resolved, **row.resolved},
-            attention=attention_of(record),
-            chosen=sa.or_(_R.chosen, sa.literal(scope.chosen)),
-            selected_by=scope.run_id,
-        )
-    )
+    """Assign open records to this run and update their channels; returns the rows of their new channels."""
+    records = [
+        {
+            "key": row.id,
+            "new_run": scope.run_id,
+            "new_identifiers": dict(record.person.identifiers),
+            "new_groups": dict(record.person.grouping_keys),
+            "new_resolved": {**record.resolved, **row.resolved},
+            "new_attention": attention_of(record),
+            "is_chosen": scope.chosen,
+        }
+        for row, record in known
+    ]
+    execute_many(connection, _TAKE_UP_RECORD, records)
     new: list[dict[str, object]] = []
-    for record_channel in record.channels:
-        values = channel_row(row.id, record_channel, purchase_ids)
-        before = old.get(record_channel.channel.value)
-        if before is None:
-            new.append(values)
-        else:
+    updates: list[dict[str, object]] = []
+    for row, record in known:
+        for record_channel in record.channels:
+            values = channel_row(row.id, record_channel, purchase_ids)
+            before = old.get(row.id, {}).get(record_channel.channel.value)
+            if before is None:
+                new.append(values)
+                continue
             values["baseline"] = before.baseline or values["baseline"]
-            connection.execute(sa.update(t.record_channel).where(_RC.id == before.id).values(**values))
+            updates.append({"key": before.id, **{f"new_{name}": values[name] for name in _CHANNEL_COLUMNS}})
+    execute_many(connection, _TAKE_UP_CHANNEL, updates)
     return new
 
 
 def _ensure_purchases(
-    database: Database,
     connection: sa.Connection,
     terms: PurchaseTerms,
     records: Sequence[PlannedRecord],
@@ -321,30 +366,16 @@ def _ensure_purchases(
         for key, buy in buys.items()
     ]
     for part in chunks(rows, ROWS_PER_INSERT):
-        connection.execute(database.insert(t.purchase).on_conflict_do_nothing(), list(part))
+        execute_many(connection, add_new_to(t.purchase, connection.dialect.name), part)
     ids = {key: purchase.id for key, purchase in attached.items()}
     ids |= _newest_ids(connection, buys)
     attach_to_late_tasks(connection, [ids[key] for key, buy in buys.items() if buy.generation > 1], terms.now)
     planned = [
-        {"key": purchase.id, "new_place": places[key]}
+        {"key": purchase.id, "new_run": terms.run_id, "new_mapping": terms.mapping, "new_place": places[key]}
         for key, purchase in attached.items()
         if purchase.state is PurchaseState.PLANNED
     ]
-    if planned:
-        connection.execute(
-            sa.update(t.purchase)
-            .where(_P.id == sa.bindparam("key"), _P.state == _NOT_BOUGHT)
-            .values(
-                run_id=terms.run_id,
-                mapping=terms.mapping,
-                # A person of an earlier page keeps the place on that page.
-                place=sa.case(
-                    (sa.and_(_P.run_id == terms.run_id, _P.place < sa.bindparam("new_place")), _P.place),
-                    else_=sa.bindparam("new_place"),
-                ),
-            ),
-            planned,
-        )
+    execute_many(connection, _TAKE_UP_PURCHASE, planned)
     return ids
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from connector.core.model import Outcome
 from connector.core.states import BOUGHT, UNFINISHED_CHANNEL, ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
+from connector.store.batches import execute_many
 from connector.store.older_values import KEY
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
@@ -38,7 +39,7 @@ def save_shown(connection: sa.Connection, shown: Sequence[Mapping[int, tuple[Out
         for record_channel_id, (outcome, reason) in one.items()
     ]
     if rows:
-        connection.execute(SHOW_CHANNEL, rows)
+        execute_many(connection, SHOW_CHANNEL, rows)
 
 
 _CHANNELS_AND_PURCHASES = t.record_channel.outerjoin(t.purchase, _P.id == _RC.purchase_id)
@@ -71,7 +72,7 @@ def may_be_repeated() -> sa.ColumnElement[bool]:
     )
 
 
-def plan_of(run_id: str) -> sa.ScalarSelect[str]:
+def plan_of(run_id: sa.ColumnElement[str]) -> sa.ScalarSelect[str]:
     """A subquery for the frozen plan that a run applies; NULL for other runs."""
     mine = (t.run.c.id == run_id, t.run.c.command == "apply")
     return sa.select(t.run.c.plan_id).where(*mine).scalar_subquery()

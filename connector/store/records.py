@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from connector.core.model import Outcome, Result
 from connector.core.states import ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
+from connector.store.batches import execute_many
 from connector.store.database import Database
 from connector.store.record_sql import (
     IS_DUE,
@@ -232,7 +233,7 @@ class Records:
         views: dict[int, PurchaseView] = {}
         with self._db.read() as connection:
             for part in chunks(sorted(set(purchase_ids))):
-                for row in connection.execute(_VIEWS, {"ids": list(part)}):
+                for row in connection.execute(_VIEWS, {"ids": list(part)}).all():
                     views[row.id] = PurchaseView(
                         row.provider,
                         PurchaseState(row.state),
@@ -270,15 +271,13 @@ class Records:
         ]
         parked = [{"key": key, "new_reason": reason} for f in finishes for key, reason in (f.parked or {}).items()]
         with self._db.write() as connection:
-            connection.execute(UPDATE_RECORD, records)
+            execute_many(connection, UPDATE_RECORD, records)
             for part in chunks([f.record_id for f in finishes if f.parked is not None]):
                 connection.execute(
                     sa.update(t.record_channel).where(_RC.record_id.in_(part), _RC.parked).values(parked=False)
                 )
-            if parked:
-                connection.execute(PARK_CHANNEL, parked)
-            if channels:
-                connection.execute(UPDATE_CHANNEL, channels)
+            execute_many(connection, PARK_CHANNEL, parked)
+            execute_many(connection, UPDATE_CHANNEL, channels)
             save_shown(connection, [f.shown for f in finishes])
             self._erase_values(connection, [record_channel["key"] for record_channel in channels])
 
@@ -330,7 +329,7 @@ class Records:
             for one in unwritten
         ]
         with self._db.write() as connection:
-            connection.execute(NOTE_RECORD, rows)
+            execute_many(connection, NOTE_RECORD, rows)
             save_shown(connection, [one.shown for one in unwritten])
 
     def reopen_delivered(self, object_name: str, crm_ids: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from connector.core.person import Source
 from connector.core.spend import EntryKind, Hold
 from connector.core.states import PURCHASE, ChannelState, PurchaseState, RecordState, before
 from connector.store import tables as t
+from connector.store.batches import execute_many
 from connector.store.credits import Payer
 from connector.store.database import Database
 from connector.store.older_values import from_earlier, leave_own_task, take_late_value, take_older_values
@@ -109,7 +110,7 @@ class Results:
             rows: list[AnyRow] = [
                 row
                 for part in chunks(list(by_id))
-                for row in connection.execute(_MONEY_OF, {"ids": list(part), "states": list(states)})
+                for row in connection.execute(_MONEY_OF, {"ids": list(part), "states": list(states)}).all()
             ]
             if end is not None:
                 end_task(connection, end, [row.id for row in rows])
@@ -120,7 +121,7 @@ class Results:
             for row in rows:
                 result = by_id[row.id]
                 updates.append(self._final_row(result, end_shares(sums, row, charged=result.charged), now))
-            connection.execute(_WRITE_FINAL, updates)
+            execute_many(connection, _WRITE_FINAL, updates)
             payers = {row.attempt_id: Payer.of(row) for row in rows if row.provider is not None}
             append_sums(connection, sums, now, payers)
             ended = [row for row in rows if by_id[row.id].result is not Result.DELIVERED and row.generation > 1]

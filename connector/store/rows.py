@@ -270,9 +270,9 @@ def records_with_channels(connection: sa.Connection, record_ids: Sequence[int]) 
     records: dict[int, sa.Row[tuple[object, ...]]] = {}
     channels: dict[int, list[RecordChannelRow]] = {}
     for part in chunks(record_ids):
-        for row in connection.execute(_RECORDS, {"ids": list(part)}):
+        for row in connection.execute(_RECORDS, {"ids": list(part)}).all():
             records[row.id] = row
-        for row in connection.execute(_CHANNEL_ROWS, {"ids": list(part)}):
+        for row in connection.execute(_CHANNEL_ROWS, {"ids": list(part)}).all():
             channels.setdefault(row.record_id, []).append(record_channel_of(row))
     return [_record_of(records[key], channels.get(key, [])) for key in record_ids if key in records]
 

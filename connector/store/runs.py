@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from connector.core.model import FieldValue
 from connector.core.states import MAY_STAND, ChangeState, RecordState, RunState, TaskState
 from connector.store import tables as t
+from connector.store.batches import execute_many
 from connector.store.database import Database
 from connector.store.jobs import Jobs
 from connector.store.poll_backoff import PollBackoff
@@ -217,7 +218,7 @@ class Runs:
         rows = change_rows(self._seal, run_id, object_name, changes, now)
         if rows:
             with self._db.write() as connection:
-                connection.execute(sa.insert(t.change), rows)
+                execute_many(connection, ADD_CHANGE, rows)
 
     def record_answers(self, run_id: str, states: Mapping[int, str]) -> None:
         """Store, by record, whether the CRM accepted the newest intended change (`written`) or not (`rejected`).
@@ -348,6 +349,9 @@ class Runs:
                 records=int(connection.scalar(_OPEN_RECORDS) or 0),
                 parked=int(connection.scalar(_PARKED_RECORDS) or 0),
             )
+
+
+ADD_CHANGE = sa.insert(t.change)
 
 
 def change_rows(

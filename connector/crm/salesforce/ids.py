@@ -18,6 +18,7 @@ STANDARD_PREFIXES = {
     "user": "005",
 }
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_IS_CAPITAL = bytes(b"01"[chr(code).isupper()] for code in range(256))  # a table of translation
 
 
 def prefix_of(object_name: str) -> str | None:
@@ -36,10 +37,8 @@ def to_18(record_id: str) -> str | None:
 
 def _checksum(short: str) -> str:
     """Each character holds which letters of one third are capitals, lowest bit first."""
-    return "".join(
-        _ALPHABET[sum(1 << place for place, letter in enumerate(short[start : start + 5]) if letter.isupper())]
-        for start in (0, 5, 10)
-    )
+    bits = int(short[::-1].encode("ascii").translate(_IS_CAPITAL), 2)
+    return _ALPHABET[bits & 31] + _ALPHABET[bits >> 5 & 31] + _ALPHABET[bits >> 10]
 
 
 def spellings(record_id: str) -> set[str]:
