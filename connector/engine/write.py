@@ -32,13 +32,13 @@ def write_complete(run: Run, *, only_full: bool = False) -> int:
         only_full: leave records that do not fill a whole read for later.
     """
     taken = 0
-    while rows := _due(run):
+    while rows := _due(run, only_full=only_full):
         mapping = run.mappings[rows[0].mapping]
         compared = [row for row in rows if row.by_job]
         if compared:
             _write_by_calls(run, mapping, compared)
         elif only_full and len(rows) < _full(run):
-            break
+            break  # fewer of this mapping
         elif not bulk.is_worth_a_job(run, len(rows)):
             rows = rows[: run.services.crm.read_size]
             _write_rows(run, mapping, rows)
@@ -57,9 +57,10 @@ def _full(run: Run) -> int:
     return run.services.crm.read_size if run.bulk is None else run.bulk.most_rows
 
 
-def _due(run: Run) -> list[RecordRow]:
-    """The next records to write, all of one mapping."""
-    rows = run.services.ledger.records.complete(run.id, _full(run))
+def _due(run: Run, *, only_full: bool) -> list[RecordRow]:
+    """The next records to write, all of one mapping; those that a job carried are compared although they are few."""
+    least = _full(run) if only_full and run.bulk is None else 1
+    rows = run.services.ledger.records.complete(run.id, _full(run), least)
     return [row for row in rows if row.mapping == rows[0].mapping]
 
 

@@ -7,6 +7,7 @@ milliseconds, so the single writer never limits the number of workers.
 """
 
 import contextlib
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -201,7 +202,7 @@ def _sqlite(url: sa.URL, *, in_memory: bool) -> sa.Engine:
     if not in_memory and url.database:
         with contextlib.suppress(OSError):  # SQLite reports the problem when it opens the file
             make_private(Path(url.database))  # the write-ahead log gets the same mode
-    engine = sa.create_engine(url, connect_args={"check_same_thread": False}, **pool)
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False}, json_deserializer=_from_json, **pool)
     sa.event.listen(engine, "connect", _on_connect)
     sa.event.listen(engine, "begin", _on_begin)
     return engine
@@ -222,6 +223,11 @@ def _postgres(url: sa.URL) -> sa.Engine:
         ) from error
     sa.event.listen(engine, "begin", _on_begin_postgres)
     return engine
+
+
+def _from_json(text: str) -> object:
+    """Read a JSON column; most are empty, and not worth a parser."""
+    return {} if text == "{}" else [] if text == "[]" else json.loads(text)
 
 
 def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 the driver's own connection

@@ -11,14 +11,14 @@ from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import MARK_READY, UNUSABLE, unindexed
 from connector.store.record_views import EndedChannel
-from connector.store.rows import AnyRow, chunks, record_channel_of
+from connector.store.rows import CHANNEL_COLUMNS, AnyRow, chunks, record_channel_of
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
 PAGE = 2000  # channels in one page of `all`
 # These statements run in every turn, so they are built once: building one costs more than executing it.
 _ENDED_AT_ALL = (
     sa.select(
-        t.record_channel,
+        *CHANNEL_COLUMNS,
         _R.mapping,
         _P.provider,
         sa.case((_N.reason.is_not(None), Result.NOT_FOUND.value), else_=_P.result).label("result"),
@@ -105,6 +105,5 @@ class EndedChannels:
 
 
 def _ended_of(row: AnyRow) -> EndedChannel:
-    return EndedChannel(
-        record_channel_of(row), row.record_id, row.mapping, row.provider, Result(row.result), bool(row.has), row.why
-    )
+    mapping, provider, result, why, has = row[len(CHANNEL_COLUMNS) :]
+    return EndedChannel(record_channel_of(row), row.record_id, mapping, provider, Result(result), bool(has), why)

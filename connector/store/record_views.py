@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from connector.core.model import Outcome, Result
 from connector.core.states import PurchaseState
 from connector.store.rows import RecordChannelRow
 
 
-@dataclass(frozen=True, slots=True)
-class EndedChannel:
+class EndedChannel(NamedTuple):
     """A channel whose purchase is final: it has a value to write, or needs the next source."""
 
     record_channel: RecordChannelRow
@@ -21,8 +21,7 @@ class EndedChannel:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PurchaseView:
+class PurchaseView(NamedTuple):
     """The state of a purchase for the records that use it, with the opened value."""
 
     provider: str

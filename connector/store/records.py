@@ -27,7 +27,14 @@ from connector.store.record_sql import (
     unindexed,
 )
 from connector.store.record_views import Finish, PurchaseView, Unwritten
-from connector.store.rows import RecordChannelRow, RecordRow, chunks, record_channel_of, records_with_channels
+from connector.store.rows import (
+    CHANNEL_COLUMNS,
+    RecordChannelRow,
+    RecordRow,
+    chunks,
+    record_channel_of,
+    records_with_channels,
+)
 from connector.store.seal import Seal
 
 _P, _R, _RC, _N = t.purchase.c, t.record.c, t.record_channel.c, t.unusable_value.c
@@ -52,6 +59,8 @@ _MARK_ALL_READY = (
     .values(due=True)
 )
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_STATES = {one.value: one for one in PurchaseState}
+_RESULTS: dict[str | None, Result | None] = {None: None, "": None, **{one.value: one for one in Result}}
 _VIEWS = sa.select(_P.id, _P.provider, _P.state, _P.result, _P.reason, _P.value).where(_P.id.in_(_IDS))
 
 
@@ -139,7 +148,7 @@ class Records:
             return []
         places = [sa.and_(_R.mapping == m, _RC.channel == c, _RC.position == p) for m, c, p in sorted(waiting)]
         query = (
-            sa.select(t.record_channel)
+            sa.select(*CHANNEL_COLUMNS)
             .join(t.record, _R.id == _RC.record_id)
             .where(unindexed(_R.run_id) == run_id, _R.state == RecordState.OPEN)
             .where(_RC.state == ChannelState.RESOLVING, sa.or_(*places))
@@ -194,9 +203,15 @@ class Records:
             for part in chunks(records):
                 connection.execute(MARK_READY, {"ids": list(part)})
 
-    def complete(self, run_id: str, limit: int) -> list[RecordRow]:
-        """List the records of this run that are ready to be written, ordered by mapping."""
-        return self._rows(_READY, {"of_run": run_id, "most": limit})
+    def complete(self, run_id: str, limit: int, least: int = 1) -> list[RecordRow]:
+        """List the records of this run that are ready to be written, ordered by mapping.
+
+        Args:
+            run_id: the run.
+            limit: the most records.
+            least: if fewer are ready, none are listed.
+        """
+        return self._rows(_READY, {"of_run": run_id, "most": limit}, least)
 
     def due_of(self, run_id: str, mapping: str, crm_ids: Sequence[str]) -> list[RecordRow]:
         """List those of these CRM records that are ready to be written in this run."""
@@ -224,23 +239,20 @@ class Records:
         """List the open records that this run has not tried to write; the arguments are those of `incomplete`."""
         return self._rows(_PAGE_OF_MAPPING, {"of_run": run_id, "mapping": mapping, "most": limit, "after": after})
 
-    def _rows(self, query: sa.Select[int], values: Mapping[str, object]) -> list[RecordRow]:
+    def _rows(self, query: sa.Select[int], values: Mapping[str, object], least: int = 1) -> list[RecordRow]:
         with self._db.read() as connection:
-            return records_with_channels(connection, list(connection.scalars(query, values)))
+            ids = list(connection.scalars(query, values))
+            return records_with_channels(connection, ids) if len(ids) >= least else []
 
     def purchase_views(self, purchase_ids: Iterable[int]) -> dict[int, PurchaseView]:
         """Read purchases with their values, by id."""
         views: dict[int, PurchaseView] = {}
         with self._db.read() as connection:
             for part in chunks(sorted(set(purchase_ids))):
-                for row in connection.execute(_VIEWS, {"ids": list(part)}).all():
-                    views[row.id] = PurchaseView(
-                        row.provider,
-                        PurchaseState(row.state),
-                        Result(row.result) if row.result else None,
-                        row.reason,
-                        None if row.value is None else str(self._seal.open(row.value)["value"]),
-                    )
+                rows = connection.execute(_VIEWS, {"ids": list(part)}).all()
+                for key, provider, state, result, reason, sealed in rows:
+                    value = None if sealed is None else str(self._seal.open(sealed)["value"])
+                    views[key] = PurchaseView(provider, _STATES[state], _RESULTS[result], reason, value)
         return views
 
     def finish(self, run_id: str, finishes: Sequence[Finish], now: datetime) -> None:

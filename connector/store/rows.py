@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -19,10 +19,20 @@ AnyRow = Any  # a row of a query over some columns
 _CHANNELS = {channel.value: channel for channel in Channel}  # ten times faster than `Channel(value)`
 IN_CHUNK = 500  # ids in one IN list
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
-_RECORDS = sa.select(t.record).where(t.record.c.id.in_(_IDS))
-_CHANNEL_ROWS = (
-    sa.select(t.record_channel).where(t.record_channel.c.record_id.in_(_IDS)).order_by(t.record_channel.c.id)
+_R, _RC = t.record.c, t.record_channel.c
+# Rows of these columns are read by place: their names cost more than the read of the row.
+CHANNEL_COLUMNS = (
+    *(_RC.id, _RC.channel, _RC.state, _RC.position, _RC.purchase_id, _RC.outcome, _RC.reason, _RC.keep_status),
+    *(_RC.failed_sources, _RC.baseline, _RC.parked, _RC.already_filled, _RC.record_id),
 )
+_RECORD_COLUMNS = (
+    *(_R.id, _R.mapping, _R.object, _R.crm_id, _R.identifiers, _R.grouping_keys, _R.resolved, _R.in_progress),
+    *(_R.parked_version, _R.reason, _R.attention, _R.chosen, _R.stamps_due, _R.plan_id, _R.selected_by),
+    *(_R.bulk_job_id, _R.due),
+)
+_RECORDS = sa.select(*_RECORD_COLUMNS).where(_R.id.in_(_IDS))
+_CHANNEL_ROWS = sa.select(*CHANNEL_COLUMNS).where(_RC.record_id.in_(_IDS)).order_by(_RC.id)
+_OUTCOMES: dict[str | None, Outcome | None] = {None: None, "": None, **{one.value: one for one in Outcome}}
 
 
 def chunks(rows: Sequence[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:
@@ -174,8 +184,7 @@ class FinalResult:
     charged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RecordChannelRow:
+class RecordChannelRow(NamedTuple):
     """A channel that is requested for a record, with its outcome so far."""
 
     id: int
@@ -192,8 +201,7 @@ class RecordChannelRow:
     already_filled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRow:
+class RecordRow(NamedTuple):
     """An open record with its channels."""
 
     id: int
@@ -237,21 +245,25 @@ def purchase_of(row: sa.Row[tuple[object, ...]]) -> Purchase:
     )
 
 
-def record_channel_of(row: sa.Row[tuple[object, ...]]) -> RecordChannelRow:
-    """Convert a row of `record_channel`."""
+def record_channel_of(row: AnyRow) -> RecordChannelRow:
+    """Convert a row that begins with `CHANNEL_COLUMNS`."""
+    (key, channel, state, position, purchase_id, outcome, reason, keep_status, failed, baseline, parked, filled) = row[
+        :12
+    ]
+    sources = failures_from_json(failed) if failed else ()
     return RecordChannelRow(
-        id=row.id,
-        channel=_CHANNELS[row.channel],
-        state=row.state,
-        position=row.position,
-        purchase_id=row.purchase_id,
-        outcome=Outcome(row.outcome) if row.outcome else None,
-        reason=row.reason,
-        keep_status=row.keep_status,
-        failed_sources=failures_from_json(row.failed_sources),
-        baseline=row.baseline,
-        parked=row.parked,
-        already_filled=row.already_filled,
+        key,
+        _CHANNELS[channel],
+        state,
+        position,
+        purchase_id,
+        _OUTCOMES[outcome],
+        reason,
+        keep_status,
+        sources,
+        baseline,
+        parked,
+        filled,
     )
 
 
@@ -267,33 +279,35 @@ def failures_from_json(rows: Iterable[Sequence[str]]) -> tuple[FailedSource, ...
 
 def records_with_channels(connection: sa.Connection, record_ids: Sequence[int]) -> list[RecordRow]:
     """Read records with all their channels, in the order of the ids; unknown ids are left out."""
-    records: dict[int, sa.Row[tuple[object, ...]]] = {}
+    records: dict[int, AnyRow] = {}
     channels: dict[int, list[RecordChannelRow]] = {}
     for part in chunks(record_ids):
         for row in connection.execute(_RECORDS, {"ids": list(part)}).all():
-            records[row.id] = row
+            records[row[0]] = row
         for row in connection.execute(_CHANNEL_ROWS, {"ids": list(part)}).all():
-            channels.setdefault(row.record_id, []).append(record_channel_of(row))
+            channels.setdefault(row[12], []).append(record_channel_of(row))
     return [_record_of(records[key], channels.get(key, [])) for key in record_ids if key in records]
 
 
-def _record_of(row: sa.Row[tuple[object, ...]], channels: list[RecordChannelRow]) -> RecordRow:
+def _record_of(row: AnyRow, channels: list[RecordChannelRow]) -> RecordRow:
+    key, mapping, object_name, crm_id, identifiers, groups, resolved, in_progress, parked, reason, attention = row[:11]
+    chosen, stamps_due, plan_id, selected_by, bulk_job_id, due = row[11:]
     return RecordRow(
-        id=row.id,
-        mapping=row.mapping,
-        object=row.object,
-        crm_id=row.crm_id,
-        person=Person(row.identifiers, row.grouping_keys),
-        resolved=row.resolved,
-        in_progress=row.in_progress,
-        parked_version=row.parked_version,
-        reason=row.reason,
-        attention=row.attention,
-        channels=tuple(channels),
-        chosen=row.chosen,
-        stamps_due=row.stamps_due,
-        plan_id=row.plan_id,
-        selected_by=row.selected_by,
-        by_job=row.bulk_job_id is not None and row.due,
-        in_job=row.bulk_job_id is not None and not row.due,
+        key,
+        mapping,
+        object_name,
+        crm_id,
+        Person(identifiers, groups),
+        resolved,
+        in_progress,
+        parked,
+        reason,
+        attention,
+        tuple(channels),
+        chosen,
+        stamps_due,
+        plan_id,
+        selected_by,
+        by_job=bulk_job_id is not None and due,
+        in_job=bulk_job_id is not None and not due,
     )
