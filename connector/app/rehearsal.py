@@ -242,7 +242,7 @@ def mapped_object(mapping: MappingFile) -> MappedObject:
         (stamp.enriched_at, Field("", "datetime")),
         (stamp.source, Field("", "string", 80)),
         (stamp.error, Field("", "string", 255)),
-        *((name, Field("", "string", 64, external_id=True)) for _, name in stamp.identifiers()),
+        *((name, Field("", "string", 64, external_id=True)) for _, name in stamp.identifiers),
     ]
     opt_outs: dict[str, str] = {}
     for _, found in mapping.channels.items():

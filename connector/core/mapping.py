@@ -5,7 +5,7 @@ several keys or the installed providers, such as a field that is written twice.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -201,17 +201,18 @@ class Channels(Strict):
     personal_email: EmailChannel | None = Field(default=None, description="The private email address.")
     phone: PhoneChannel | None = Field(default=None, description="The mobile phone number.")
 
-    def items(self) -> Iterator[tuple[Channel, ChannelMapping]]:
+    @cached_property
+    def _mapped(self) -> dict[Channel, ChannelMapping]:
+        found = {channel: getattr(self, channel.value) for channel in CONTACT_CHANNELS}
+        return {channel: rules for channel, rules in found.items() if rules is not None}
+
+    def items(self) -> Iterable[tuple[Channel, ChannelMapping]]:
         """The mapped channels, in a fixed order."""
-        for channel in CONTACT_CHANNELS:
-            found: ChannelMapping | None = getattr(self, channel.value)
-            if found is not None:
-                yield channel, found
+        return self._mapped.items()
 
     def get(self, channel: Channel) -> ChannelMapping | None:
         """The mapping of a channel; None if it is not mapped."""
-        found: ChannelMapping | None = getattr(self, channel.value)
-        return found
+        return self._mapped.get(channel)
 
 
 class Stamp(Strict):
@@ -221,16 +222,19 @@ class Stamp(Strict):
     source: FieldName | None = Field(default=None, description="The provider that delivered.")
     error: FieldName | None = Field(default=None, description="One readable reason, cut to the field's length.")
 
-    def fields(self) -> Iterator[tuple[str, str]]:
-        """The mapped stamps, as (stamp, field)."""
-        for stamp in type(self).model_fields:
-            name: str | None = getattr(self, stamp)
-            if name is not None:
-                yield stamp, name
+    @cached_property
+    def _mapped(self) -> dict[str, str]:
+        found = {stamp: getattr(self, stamp) for stamp in type(self).model_fields}
+        return {stamp: name for stamp, name in found.items() if name is not None}
 
-    def identifiers(self) -> Iterator[tuple[str, str]]:
+    def fields(self) -> Iterable[tuple[str, str]]:
+        """The mapped stamps, as (stamp, field)."""
+        return self._mapped.items()
+
+    @cached_property
+    def identifiers(self) -> tuple[tuple[str, str], ...]:
         """The mapped stamps for identifiers that a provider finds, as (kind, field)."""
-        return ((stamp, name) for stamp, name in self.fields() if stamp not in Stamp.model_fields)
+        return tuple((stamp, name) for stamp, name in self.fields() if stamp not in Stamp.model_fields)
 
 
 class Limits(Strict):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from connector.core.states import PurchaseState
 
@@ -64,8 +65,7 @@ class Result(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(NamedTuple):
     """An identifier of a person: the kind (`core/identifiers.py`) and the normalised value."""
 
     kind: str
@@ -115,8 +115,7 @@ class CrmRecord:
         return bool(name) and self.values.get(str(name)) not in (None, False, "")
 
 
-@dataclass(frozen=True, slots=True)
-class PurchaseKey:
+class PurchaseKey(NamedTuple):
     """The identity of a purchase, unique together with its generation."""
 
     provider: str
@@ -168,8 +167,7 @@ class IdentityMatch:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """The present and the new value of one field."""
 
     field: str

@@ -193,7 +193,7 @@ class WriteRules:
         error = error_text(outcomes)
         if stamp.error and (error or closes):
             wanted[stamp.error] = self._cut(stamp.error, error) or None
-        for kind, name in stamp.identifiers():
+        for kind, name in stamp.identifiers:
             if kind in resolved and not record.text(name):
                 wanted[name] = resolved[kind]
         return [
