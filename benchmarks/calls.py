@@ -9,7 +9,7 @@ from benchmarks.world_spec import WorldSpec
 
 AIMED_LEADS = 10_000
 MOST_REST, MOST_BULK = 70, 20  # for so many changed records
-CHECKS = 2  # the check of the mapping's condition, and the page that shows that there are no more records
+CHECKS = 4  # of both conditions, the count that chooses the API, and the page that shows that there are no more records
 
 
 def calls(lab: Lab) -> Section:

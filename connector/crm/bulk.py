@@ -72,7 +72,9 @@ class BulkApi(ABC):
     most_rows: int
 
     @abstractmethod
-    def select(self, selection: Selection, pause: Callable[[float], None]) -> Iterator[list[CrmRecord]]:
+    def select(
+        self, selection: Selection, pause: Callable[[float], None], expected: int = 0
+    ) -> Iterator[list[CrmRecord]]:
         """Read matching records by a job: the records, values and order of `Crm.select`, as of one moment.
 
         Close the iterator if it is not read to its end, so that the job is removed.
@@ -80,7 +82,16 @@ class BulkApi(ABC):
         Args:
             selection: the records.
             pause: waits a number of seconds between two looks at the job.
+            expected: the number of records, if it is known; each look is a request, and many records take longer.
         """
+
+    def parent_field(self, object_name: str) -> str | None:
+        """The field with the record that a write locks too, if there is one.
+
+        The rows of a job are sent in its order, so that two parts of the job do not wait for the same record.
+        """
+        del object_name
+        return None
 
     @abstractmethod
     def can_carry(self, update: Update) -> bool:

@@ -22,7 +22,8 @@ from connector.engine.send import Decided
 from connector.store.bulk_jobs import BulkJobRow
 
 FRESH_S = 60.0  # the rows of a job were read at most this long before they are sent
-LOOKS_S = (2.0, 3.0, 5.0, 10.0, 20.0, 30.0)  # the waits between two looks at a job; the last one repeats
+FIRST_LOOK_S, ROWS_PER_S = 2.0, 500  # each look is a request: none is made before a job of this speed can have ended
+LOOKS_S = (5.0, 10.0, 20.0, 30.0)  # the waits between two later looks; the last one repeats
 LONGEST_WAIT_S = 1800.0  # how long a run waits for its last job
 LONGEST_JOB = timedelta(hours=24)  # an older job is stopped
 ANSWERS_AT_ONCE = 500
@@ -44,6 +45,8 @@ def start(run: Run, mapping: MappingFile, decided: Sequence[Decided], read_s: fl
         read_s: the monotonic time before the first of their records was read.
     """
     bulk = _bulk_of(run)
+    parent = bulk.parent_field(mapping.object)
+    decided = sorted(decided, key=lambda one: one.record.text(parent)) if parent is not None else decided
     updates = [send.to_update(one) for one in decided]
     jobs = run.services.ledger.bulk_jobs
     intents = [send.intent(mapping, one) for one in decided]
@@ -56,7 +59,8 @@ def start(run: Run, mapping: MappingFile, decided: Sequence[Decided], read_s: fl
         run.use_single_calls(str(error))
         return False
     jobs.created(row.id, crm_job_id)
-    run.bulk_job = BulkJobInProgress(row, crm_job_id, next_look_s=_later(run, LOOKS_S[0]))
+    first_look_s = FIRST_LOOK_S + len(decided) / ROWS_PER_S
+    run.bulk_job = BulkJobInProgress(row, crm_job_id, next_look_s=_later(run, first_look_s))
     try:
         bulk.upload(crm_job_id, mapping.object, updates, lambda: run.monotonic() - read_s <= FRESH_S)
     except UnfitRowsError as error:
@@ -82,8 +86,8 @@ def look(run: Run) -> bool:
         _give_up(run, bulk, job)
         return True
     if found.state is JobState.RUNNING:
-        job.looks += 1
         job.next_look_s = _later(run, LOOKS_S[min(job.looks, len(LOOKS_S) - 1)])
+        job.looks += 1
         return False
     _store(run.services, bulk, job.row, found)
     run.bulk_job = None

@@ -73,9 +73,10 @@ def select(run: Run, mapping: MappingFile, selection: Selection, *, usual: bool 
 def _pages(run: Run, selection: Selection) -> Generator[list[CrmRecord]]:
     """Read a selection page by page: by a job if it is large and the run may use jobs, otherwise by single calls."""
     read = False
-    if run.bulk is not None and _is_worth_a_job(run, run.bulk, selection):
+    expected = None if run.bulk is None else _size_of_job(run, run.bulk, selection)
+    if run.bulk is not None and expected is not None:
         try:
-            for page in run.bulk.select(selection, run.services.clock.sleep):
+            for page in run.bulk.select(selection, run.services.clock.sleep, expected):
                 read = True
                 yield page
         except CrmRefusedError as error:
@@ -87,11 +88,10 @@ def _pages(run: Run, selection: Selection) -> Generator[list[CrmRecord]]:
     yield from run.services.crm.select(selection)
 
 
-def _is_worth_a_job(run: Run, bulk: BulkApi, selection: Selection) -> bool:
-    if run.api is CrmApi.BULK:
-        return True
+def _size_of_job(run: Run, bulk: BulkApi, selection: Selection) -> int | None:
+    """The number of records to read by a job; None if they are too few for one."""
     count = len(selection.ids) if selection.ids is not None else run.services.crm.count(selection)
-    return count > bulk.read_from
+    return count if count > bulk.read_from or run.api is CrmApi.BULK else None
 
 
 def keep(

@@ -76,10 +76,18 @@ class Reading:
         return fresh_since(self.run.services, self.read_s)()
 
 
-def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> Reading:
-    """Read records from the CRM, and their purchases from the ledger."""
+def read(run: Run, mapping: MappingFile, rows: Sequence[RecordRow], parent: str | None = None) -> Reading:
+    """Read records from the CRM, and their purchases from the ledger.
+
+    Args:
+        run: the run.
+        mapping: the mapping of the records.
+        rows: the records.
+        parent: another field to read, by which the updates of a job are sorted.
+    """
     services, read_s = run.services, run.monotonic()
-    records = services.crm.read(mapping.object, [row.crm_id for row in rows], sorted(mapping.read_fields()))
+    fields = sorted(mapping.read_fields() | ({parent} if parent is not None else set()))
+    records = services.crm.read(mapping.object, [row.crm_id for row in rows], fields)
     views = services.ledger.records.purchase_views(c.purchase_id for row in rows for c in row.channels if c.purchase_id)
     return Reading(run, mapping, read_s, records, views, _rules(run, mapping))
 

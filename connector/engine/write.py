@@ -75,8 +75,9 @@ def write_all_complete(run: Run) -> None:
 def _write_by_job(run: Run, mapping: MappingFile, rows: Sequence[RecordRow]) -> None:
     """Read, decide, and send the updates as one job; those that a job cannot express go by single calls."""
     jobs, read_s, decided = run.bulk, run.monotonic(), list[Decided]()
+    parent = None if jobs is None else jobs.parent_field(mapping.object)
     for part in chunks(rows, run.services.crm.read_size):
-        decided += _decide(send.read(run, mapping, part), part)
+        decided += _decide(send.read(run, mapping, part, parent), part)
     carried, others = ([], decided) if jobs is None else bulk.split(jobs, decided)
     is_sent = bulk.is_worth_a_job(run, len(carried)) and bool(carried) and bulk.start(run, mapping, carried, read_s)
     _write_by_calls(run, mapping, [one.row for one in (others if is_sent else decided)])

@@ -241,3 +241,15 @@ def test_an_undo_waits_for_the_job_of_its_run(world: World, harness: Harness, le
     with harness.services() as services:
         undo(services, report.run_id)
     assert not any(world.get(lead)["Email"] for lead in leads)
+
+
+def test_the_contacts_of_an_account_are_sent_together(world: World, harness: Harness) -> None:
+    accounts = [world.org.insert("Account", {"Name": f"Works {letter}"}) for letter in "AB"]
+    contacts = [world.contact(world.person(), AccountId=accounts[number % 2]) for number in range(4)]
+    harness = harness.other(email_only("lensmor", name="contact"))
+    written: list[str] = []
+    world.org.after_update(lambda _name, record_id: written.append(record_id))
+    report = harness.backfill()
+    assert report.outcomes == {Outcome.DELIVERED: 4}
+    assert written == [contacts[2], contacts[0], contacts[3], contacts[1]]  # the newest first, by account
+    assert requests(world, "ingest_create") == 1

@@ -37,6 +37,7 @@ _STATES: dict[str, JobState] = {
     JobWord.FAILED: JobState.FAILED,
     JobWord.ABORTED: JobState.ABORTED,
 }  # every other state is one of a job under way
+_PARENTS = {"contact": "AccountId"}
 _WRONG_STATE = frozenset({"INVALIDJOBSTATE", "CLIENTINPUTERROR"})
 
 
@@ -57,9 +58,16 @@ class SalesforceBulk(BulkApi):
         self._describe = describe
         self._last_ended: BulkJob | None = None
 
-    def select(self, selection: Selection, pause: Callable[[float], None]) -> Iterator[list[CrmRecord]]:
+    def select(
+        self, selection: Selection, pause: Callable[[float], None], expected: int = 0
+    ) -> Iterator[list[CrmRecord]]:
         """By a query job, in pages of at most 2,000 records."""
-        return bulk_query.select(self._client, self._describe(selection.object), selection, pause)
+        return bulk_query.select(self._client, self._describe(selection.object), selection, pause, expected)
+
+    def parent_field(self, object_name: str) -> str | None:
+        """A write of a Contact locks its account ("Record locks", Bulk API 2.0 guide, November 2026)."""
+        field = _PARENTS.get(object_name.lower())
+        return field if field is not None and self._describe(object_name).get(field) is not None else None
 
     def can_carry(self, update: Update) -> bool:
         """Not the text `#N/A`, a line break, or what UTF-8 does not have."""

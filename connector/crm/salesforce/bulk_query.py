@@ -5,6 +5,7 @@ set of results does not change", Bulk API 2.0 guide), so a renewed login continu
 Salesforce its own division of the work ("PK chunking"); it is kept so that a job returns what pages of REST return.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 
 from connector.core.errors import ConnectorError, DownError
@@ -24,25 +25,28 @@ RECORDS_PER_PAGE = 2_000
 MOST_PER_RESULT = 20_000
 RESULT_BYTES = 24 * 2**20  # an answer may have 32 MB
 FIRST_PAUSE_S, LONGEST_PAUSE_S, GIVE_UP_AFTER_S = 2.0, 30.0, 7_200.0
+RECORDS_PER_S = 500  # no job is looked at before it can have read its records at this speed
 _ENDED = frozenset({JobWord.COMPLETE, JobWord.FAILED, JobWord.ABORTED})
 _ROW_BYTES, _FIELD_BYTES = 100, 25
 
 
 def select(
-    client: Client, info: ObjectInfo, selection: Selection, pause: Callable[[float], None]
+    client: Client, info: ObjectInfo, selection: Selection, pause: Callable[[float], None], expected: int = 0
 ) -> Iterator[list[CrmRecord]]:
     """Read the selection: one job, or one for every 4,000 ids."""
     left = selection.limit
+    first_s = FIRST_PAUSE_S + (min(expected, IDS_PER_JOB) if selection.ids is not None else expected) / RECORDS_PER_S
+    wait = functools.partial(_QueryJob.wait, pause=pause, first_s=min(first_s, LONGEST_PAUSE_S))
     for ids in _parts(selection):
         if left is not None and left <= 0:
             return
-        for page in _read(client, info, selection, whole_query(selection, left, ids), pause):
+        for page in _read(client, info, selection, whole_query(selection, left, ids), wait):
             left = None if left is None else left - len(page)
             yield page
 
 
 def _read(
-    client: Client, info: ObjectInfo, selection: Selection, soql: str, pause: Callable[[float], None]
+    client: Client, info: ObjectInfo, selection: Selection, soql: str, wait: "Callable[[_QueryJob], None]"
 ) -> Iterator[list[CrmRecord]]:
     request = Request("read", "jobs/query", "POST", soql, NewQueryJob(query=soql))
     job_id = to_18(JobInfo.read(client.repeated(WHAT, request)).id)
@@ -50,7 +54,7 @@ def _read(
         raise DownError(f"Salesforce's answer to {WHAT} cannot be read; run again later")
     job = _QueryJob(client, job_id, soql)
     try:
-        job.wait(pause)
+        wait(job)
         for rows in job.results(("Id", "SystemModstamp", *selection.fields), _rows_per_result(info, selection)):
             for start in range(0, len(rows), RECORDS_PER_PAGE):
                 yield [record_of(typed(info, row)) for row in rows[start : start + RECORDS_PER_PAGE]]
@@ -68,13 +72,13 @@ class _QueryJob:
         self._soql = soql
         self._ended = False
 
-    def wait(self, pause: Callable[[float], None]) -> None:
+    def wait(self, pause: Callable[[float], None], first_s: float) -> None:
         """Wait for the result with growing pauses.
 
         Raises:
             DownError: the job failed, was aborted, or does not end.
         """
-        next_s, waited_s = FIRST_PAUSE_S, 0.0
+        next_s, waited_s = first_s, 0.0
         while not self._ended:
             if waited_s >= GIVE_UP_AFTER_S:
                 raise DownError(f"Salesforce does not finish the query job {self._id}; run again later")
