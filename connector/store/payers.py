@@ -52,7 +52,7 @@ def may_be_paid(run_id: str, capped: Collection[str]) -> sa.ColumnElement[bool]:
 def mappings_of(connection: sa.Connection, run_id: str, purchase_ids: Sequence[int]) -> dict[int, set[str]]:
     """By purchase, the mappings of the run whose records wait for it; for at most one batch of purchases."""
     found: dict[int, set[str]] = {}
-    for purchase_id, mapping in connection.execute(_MAPPINGS, {"run_id": run_id, "ids": list(purchase_ids)}):
+    for purchase_id, mapping in connection.execute(_MAPPINGS, {"run_id": run_id, "ids": list(purchase_ids)}).all():
         found.setdefault(purchase_id, set()).add(mapping)
     return found
 
