@@ -24,11 +24,19 @@ def mask_text(text: str, values: Iterable[object] = (), longest: int = 300) -> s
     """
     plain = " ".join(one_line(part) for part in text.split())
     private = {" ".join(form.split()) for value in values if _is_private(value) for form in _forms(value)}
-    for value in sorted(private, key=len)[::-1]:
+    for value in sorted(_possible(private, plain), key=len)[::-1]:
         plain = _pattern(value).sub(MASK, plain)
     for pattern in (_ADDRESS, _NUMBER):
         plain = pattern.sub(MASK, plain)
     return plain if len(plain) <= longest else plain[: longest - 1].rstrip() + MASK
+
+
+def _possible(values: Iterable[str], text: str) -> list[str]:
+    """The values that may be in the text: to search for one is cheap, to build its pattern is not."""
+    if not text.isascii():
+        return list(values)
+    lower = text.lower()
+    return [value for value in values if not value.isascii() or value.lower() in lower]
 
 
 def _is_private(value: object) -> bool:
