@@ -9,6 +9,7 @@ Public names are case-insensitive and become lower-case. Member ids (`ACoAA...`)
 a normalised public name has no capitals, the two cannot be confused.
 """
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from connector.core.linkedin_cell import (
 )
 
 MAX_URL_CHARACTERS = 500
+_KEPT = 4096  # addresses; each is read when its record is selected, in the vendor's answer and before the write
 MAX_NAME_CHARACTERS = 300  # LinkedIn allows 100; the ledger's column has 300
 _MAX_CELL_CHARACTERS = 2000  # a link in HTML has more around the address
 _MAX_DEPTH = 3  # addresses within addresses
@@ -78,6 +80,7 @@ class _NoProfileError(Exception):
     """Carries the reason for a refusal to `normalise`."""
 
 
+@functools.lru_cache(_KEPT)
 def normalise(address: str) -> str | NotAPerson:
     """The profile name, decoded, in NFC and lower case (a member id keeps its case), or the reason for a refusal.
 
