@@ -123,3 +123,15 @@ def test_any_text_gives_one_clean_address_or_nothing(raw: str) -> None:
     assert len(found) <= MAX_EMAIL_CHARACTERS
     assert found.isprintable()
     assert email_of(found) == found
+
+
+WORDS = st.text(st.sampled_from("abXYZ019._+-@K\u017f"), min_size=1, max_size=12)
+DOMAINS = st.sampled_from(
+    ["example.com", "example.test", "localhost", "a.local", "example.c", "ex--ample.com", "a" * 64 + ".com", "1.2.3.4"]
+)
+
+
+@given(st.one_of(WORDS, st.builds("{}@{}".format, WORDS, DOMAINS), st.builds("{}@{}".format, WORDS, WORDS)))
+@settings(max_examples=500, deadline=None)
+def test_a_usual_address_is_judged_as_one_that_needs_cleaning(raw: str) -> None:
+    assert email_of(raw) == email_of(f"\n{raw}\n")

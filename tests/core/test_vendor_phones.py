@@ -158,3 +158,9 @@ def test_states_as_words() -> None:
         if (got := (plain_word(value), shown_word(value))) != (compared, displayed)
     ]
     assert wrong == []
+
+
+@given(st.text(st.sampled_from("+0123456789() .-"), max_size=20))
+@settings(max_examples=500, deadline=None)
+def test_a_usual_number_is_judged_as_one_that_needs_cleaning(raw: str) -> None:
+    assert phone_of(raw) == phone_of(f"\n{raw}\n")
