@@ -65,6 +65,17 @@ def test_work_per_record_does_not_grow(scene: Scene, player: Player, monkeypatch
     refuse_growth(small, large, bound)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("scene", [scenes.usual, scenes.planned, scenes.waiting], ids=lambda scene: scene.__name__)
+def test_work_per_record_does_not_grow_with_whole_pages(scene: Scene, player: Player) -> None:
+    """With the sizes of pages that runs have: the smaller run has one page, which finds an empty ledger.
+
+    While a page of 2,000 records is written, results of others arrive.
+    """
+    small, large = player(scene, 2_000), player(scene, 20_000)
+    refuse_growth(small, large, Bound(FACTOR * GROWTH, 20 * 20_000, 100, 2 * 2_000))
+
+
 @pytest.mark.parametrize("scene", [scenes.usual, scenes.planned], ids=lambda scene: scene.__name__)
 def test_earlier_runs_cost_nothing(scene: Scene, player: Player, monkeypatch: pytest.MonkeyPatch) -> None:
     small_pages(monkeypatch)
