@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Never
 from urllib.parse import urljoin
 
-import httpx
-
 from connector.core.addresses import web_address
 from connector.net.deadline import CONNECT_TIMEOUT_S, Budget, Deadline, Monotonic
 from connector.net.decode import json_of, read_body
 from connector.net.errors import NoAnswerError, RedirectError
+from connector.net.library import httpx
 from connector.net.tls import advice
 
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpcore
-import httpx
 
 from connector.net.deadline import current
+from connector.net.library import httpx
 
 MOST_CONNECTIONS = 20
 MOST_IDLE_CONNECTIONS = 10

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Never
 
-import httpx
 import tenacity
 
 from connector.core.errors import (
@@ -23,6 +22,7 @@ from connector.core.errors import (
 )
 from connector.net import Budget, ExchangeError, NoAnswerError, RedirectError
 from connector.net.exchange import Reply, exchange
+from connector.net.library import httpx
 from connector.providers.connection import Connection, Pace
 from connector.providers.headers import (
     DEFAULT_RETRY_AFTER_S,

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
@@ -22,6 +21,7 @@ from connector.crm.salesforce.domain import LOOPBACK_DOMAIN, MY_DOMAIN
 from connector.net import Budget, NetworkSettings, RedirectError, UnreadableError
 from connector.net.deadline import Monotonic
 from connector.net.exchange import Reply, exchange
+from connector.net.library import httpx
 
 MAX_BYTES = 32 * 2**20  # of an answer, unpacked
 TOTAL_S = 30.0  # for a login, a describe, and whatever else Salesforce answers from memory
