@@ -1,7 +1,7 @@
 """The application object of one invocation; it opens its services when they are first needed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from connector.jobs.clock import SystemClock
 from connector.jobs.inline import Driver, owner, run_under_lock
 from connector.jobs.schedule import next_sync
 from connector.store.ledger import Ledger
+from connector.store.spool import Spool
 
 
 class Application:
@@ -264,12 +265,12 @@ class Application:
             forecast = forecast_run(services, self.mappings, now, self._progress)
             if selections and chosen is not None:
                 forecast.api = chosen.api
-            found, records = preview(forecast, selections)
-            if out is not None:
-                loaded = {name: (self._given[name], one) for name, one in self.loaded.items()}
-                sources = self._mapped_sources(services)
-                frozen = freeze(found, records, loaded, sources, PlanOrigin(self._org, now, chosen is not None))
-                write_plan(frozen, out)
+            with closing(Spool()) as spool:
+                found = preview(forecast, selections, spool)
+                if out is not None:
+                    loaded = {name: (self._given[name], one) for name, one in self.loaded.items()}
+                    sources = self._mapped_sources(services)
+                    write_plan(freeze(found, spool, loaded, sources, PlanOrigin(self._org, now, bool(chosen))), out)
             return found
 
     def apply(self, plan: FrozenPlan) -> Report:
@@ -279,8 +280,8 @@ class Application:
             ConfigurationError: the mappings, the org, an account or a price has changed since the plan was made.
         """
         with self.services() as services:
-            check_plan(plan, self.loaded, self._mapped_sources(services), self._org)
-            check_age(plan, self.clock.now(), services.keep_days)
+            check_plan(plan.terms, self.loaded, self._mapped_sources(services), self._org)
+            check_age(plan.terms, self.clock.now(), services.keep_days)
             self.check(services.crm)
             self._bind(services)
             with turn(services.ledger, self._progress, self.mappings):

@@ -100,13 +100,15 @@ def apply(ctx: click.Context, plan: Path, yes: bool, as_json: bool, env_file: Pa
     from connector.app.application import Application
     from connector.app.plans import read_plan
 
-    frozen = read_plan(plan)
-    costs = _costs(frozen.ceiling)
-    confirm(f"Enrich the {frozen.selected} records of {frozen.plan_id} for at most {costs} credits?", yes=yes)
-    with LiveProgress() as progress:
-        application = Application([found.source for found in frozen.mappings], env_file, progress)
-        announce(application)
-        report = application.apply(frozen)
+    with read_plan(plan) as frozen:
+        terms, costs = frozen.terms, _costs(frozen.terms.ceiling)
+        confirm(
+            f"Enrich the {frozen.records.count():,} records of {terms.plan_id} for at most {costs} credits?", yes=yes
+        )
+        with LiveProgress() as progress:
+            application = Application([found.source for found in terms.mappings], env_file, progress)
+            announce(application)
+            report = application.apply(frozen)
     show(report.to_json(), as_json=as_json, render=text.report)
     ctx.exit(report.exit_code)
 

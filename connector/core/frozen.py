@@ -5,10 +5,10 @@ record that has changed since is left unchanged, a purchase that the plan does n
 plan together stay within its ceiling.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,7 +38,7 @@ class FrozenRecord(_Frozen):
 
 
 class FrozenMapping(_Frozen):
-    """The records of one mapping.
+    """One mapping of a plan; in the file, its `records` follow.
 
     Attributes:
         source: the value of `-m`.
@@ -49,11 +49,10 @@ class FrozenMapping(_Frozen):
     name: str
     object: str
     digest: str
-    records: tuple[FrozenRecord, ...]
 
 
-class FrozenPlan(_Frozen):
-    """The file of `connector plan --out`.
+class PlanTerms(_Frozen):
+    """The file of `connector plan --out` without its records.
 
     Attributes:
         chosen: whether a condition or ids chose the records, not their flag.
@@ -73,15 +72,26 @@ class FrozenPlan(_Frozen):
     ceiling: dict[str, int]
     mappings: tuple[FrozenMapping, ...]
 
-    @cached_property
-    def by_record(self) -> Mapping[tuple[str, str], FrozenRecord]:
-        """The records by mapping and record id."""
-        return {(found.name, record.id): record for found in self.mappings for record in found.records}
 
-    @property
-    def selected(self) -> int:
-        """The number of records in the plan."""
-        return len(self.by_record)
+class PlanRecords(Protocol):
+    """The records of a plan, of which there may be a million."""
+
+    def count(self, mapping: str | None = None) -> int:
+        """The number of records of a mapping, or of the plan."""
+
+    def pages(self, mapping: str, size: int) -> Iterator[list[FrozenRecord]]:
+        """The records of a mapping in the plan's order, `size` at a time."""
+
+    def get(self, mapping: str, record_id: str) -> FrozenRecord | None:
+        """A record of the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenPlan:
+    """A plan: its terms, and its records."""
+
+    terms: PlanTerms
+    records: PlanRecords
 
     def hold(self, mapping: str, record_id: str, version: str | None, channel: Channel, decision: Decision) -> Decision:
         """Limit a decision to the plan: return it unchanged, or defer a purchase that the plan does not allow.
@@ -93,7 +103,7 @@ class FrozenPlan(_Frozen):
             channel: the channel of the decision.
             decision: the decision without the plan.
         """
-        record = self.by_record.get((mapping, record_id))
+        record = self.records.get(mapping, record_id)
         if record is None or (version is not None and version != record.version):
             return Defer(CHANGED)
         if isinstance(decision, Buy | ResolveIdentity | AttachToPending) and may_cost(decision):

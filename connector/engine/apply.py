@@ -18,7 +18,7 @@ from connector.engine.outcome import names_another
 from connector.engine.select import keep, plan_page
 from connector.store.planned import PlannedRecord
 from connector.store.plans import FinishedBy
-from connector.store.rows import RecordRow, chunks
+from connector.store.rows import RecordRow
 
 FLAG_CLEARED = "its flag was cleared since the plan was made"
 GONE = "it was deleted, merged or converted since the plan was made"
@@ -26,22 +26,23 @@ GONE = "it was deleted, merged or converted since the plan was made"
 
 def take_up(run: Run, plan: FrozenPlan) -> None:
     """Adopt the records with purchases of earlier runs of the plan, then read the plan's unfinished records."""
-    plans = run.services.ledger.plans
-    for frozen in plan.mappings:
-        begun = plans.adopt(run.id, plan.plan_id, frozen.name)
-        guard, finished = SameReason(), 0
-        for page in chunks([record.id for record in frozen.records], run.services.crm.read_size):
-            ended = plans.finished(frozen.name, page, plan.plan_id, plan.made_at)
-            ids = [crm_id for crm_id in page if crm_id not in ended or not ended[crm_id].by_plan]
-            finished += len(page) - len(ids)
+    terms, plans = plan.terms, run.services.ledger.plans
+    for frozen in terms.mappings:
+        is_first = not plans.adopt(run.id, terms.plan_id, frozen.name)
+        guard, finished = SameReason() if is_first else None, 0
+        for page in plan.records.pages(frozen.name, run.services.crm.read_size):
+            every = [record.id for record in page]
+            ended = plans.finished(frozen.name, every, terms.plan_id, terms.made_at)
+            ids = [crm_id for crm_id in every if crm_id not in ended or not ended[crm_id].by_plan]
+            finished += len(every) - len(ids)
             if ids:
+                begun = plans.begun(terms.plan_id, frozen.name, ids)
                 _take_up_page(run, plan, frozen, ids, _Earlier(begun, ended), guard)
             if frozen.name in run.guarded:
                 break
         if finished:
-            run.services.progress.note(
-                f"{finished} of {len(frozen.records)} records were finished by earlier runs of the plan"
-            )
+            count = plan.records.count(frozen.name)
+            run.services.progress.note(f"{finished} of {count} records were finished by earlier runs of the plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ def _take_up_page(
     frozen: FrozenMapping,
     ids: Sequence[str],
     earlier: _Earlier,
-    guard: SameReason,
+    guard: SameReason | None,
 ) -> None:
+    """Read and plan one page; `guard` judges the first run of a plan."""
     mapping = run.mappings[frozen.name]
     found = run.services.crm.read(mapping.object, ids, sorted(mapping.read_fields()))
     page = [record for record in found.values() if record is not None and record.moved_to is None]
@@ -74,21 +76,22 @@ def _take_up_page(
     continued = {record.id for record in page if _is_continued(plan, mapping, record, earlier.begun.get(record.id))}
     skipped = {record.id: reason for record in page if (reason := _skip_reason(plan, mapping, record, earlier))}
     decided = plan_page(run, mapping, page)
-    guard.add(decided)
-    if not earlier.begun and stop_for_same_reason(run, mapping, guard, chosen=plan.chosen):
-        return
+    if guard is not None:
+        guard.add(decided)
+        if stop_for_same_reason(run, mapping, guard, chosen=plan.terms.chosen):
+            return
     planned = [
         _skipped(record, skipped[record.crm_id])
         if record.crm_id in skipped
         else _limited_to(plan, mapping, record, is_continued=record.crm_id in continued)
         for record in decided
     ]
-    keep(run, mapping, planned, page, chosen=plan.chosen)
+    keep(run, mapping, planned, page, chosen=plan.terms.chosen)
 
 
 def _is_continued(plan: FrozenPlan, mapping: MappingFile, record: CrmRecord, row: RecordRow | None) -> bool:
     """Whether the plan has purchases for the record, which is still flagged or chosen and names the same person."""
-    is_requested = plan.chosen or record.values.get(mapping.select.flag_field) == mapping.select.asks
+    is_requested = plan.terms.chosen or record.values.get(mapping.select.flag_field) == mapping.select.asks
     return row is not None and is_requested and not names_another(row, record, mapping)
 
 
@@ -101,7 +104,7 @@ def _skip_reason(plan: FrozenPlan, mapping: MappingFile, record: CrmRecord, earl
         return ""
     if record.id in earlier.ended:
         return f"finished by run {earlier.ended[record.id].run_id}"
-    return "" if plan.chosen else FLAG_CLEARED
+    return "" if plan.terms.chosen else FLAG_CLEARED
 
 
 def _skipped(record: PlannedRecord, reason: str) -> PlannedRecord:

@@ -352,7 +352,7 @@ class Run:
             month=limits.month,
             reserve=limits.reserve,
             plan_id=self.budget_id,
-            ceiling=self.plan.ceiling.get(provider, 0) if self.plan else None,
+            ceiling=self.plan.terms.ceiling.get(provider, 0) if self.plan else None,
         )
 
     def capped_pairs(self, provider: str) -> list[tuple[str, str]]:

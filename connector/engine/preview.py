@@ -8,7 +8,7 @@ from connector.core.crm_calls import calls_for, records_for
 from connector.core.errors import DownError, NotThereError, RefusedError
 from connector.core.frozen import FrozenRecord
 from connector.core.mapping import MappingFile
-from connector.core.model import Channel, Identifier, PurchaseKey
+from connector.core.model import Channel, PurchaseKey
 from connector.core.person import Source
 from connector.core.plan import (
     AttachToPending,
@@ -38,6 +38,7 @@ from connector.engine.prices import why_too_dear
 from connector.engine.select import flagged, plan_pages, within
 from connector.store.credits import BALANCE, CapRules
 from connector.store.planned import PlannedRecord
+from connector.store.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ class _Group:
 class _Count:
     """Counts decisions; a person with several records counts once."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, spool: Spool) -> None:
         self._run = run
+        self._spool = spool
         self.selected = 0
         self.joins = 0
         self.buys: dict[str, Counter[str]] = {}
@@ -65,15 +67,13 @@ class _Count:
         self.skips: dict[str, Counter[str]] = {}
         self.people: Counter[tuple[str, _Group]] = Counter()  # by provider
         self.selected_of: Counter[str] = Counter()
-        self.frozen: dict[str, list[FrozenRecord]] = {}
-        self._seen: set[PurchaseKey | tuple[str, Channel, Identifier]] = set()
         self._rates = run.services.ledger.run_outcomes.success_rates(run.services.sources.values())
 
     def add(self, mapping: MappingFile, records: list[PlannedRecord]) -> None:
         """Count a page."""
         self.selected += len(records)
         self.selected_of[mapping.name] += len(records)
-        self.frozen.setdefault(mapping.name, []).extend(_freeze(record) for record in records)
+        self._spool.add(mapping.name, map(_freeze, records))
         for record in records:
             for record_channel in record.channels:
                 self._decision(mapping, record, record_channel.channel, record_channel.decision)
@@ -95,13 +95,11 @@ class _Count:
                 self._write(mapping, channel)
             case ResolveIdentity():
                 self._write(mapping, channel)
-                lookup = (decision.source, channel, decision.identifier)
-                if lookup in self._seen:
-                    self.joins += 1
-                else:
-                    self._seen.add(lookup)
+                if self._spool.is_new("lookup", decision.source, channel, *decision.identifier):
                     group = _Group(mapping.name, channel, after_lookup=True)
                     self._purchase(mapping, record, group, decision.source, decision.position)
+                else:
+                    self.joins += 1
 
     def _once(
         self,
@@ -112,10 +110,9 @@ class _Count:
         position: int,
         grouping_key: str | None,
     ) -> None:
-        if key in self._seen:
+        if not self._spool.is_new(key.provider, key.account, key.channel, *key.person):
             self.joins += 1
             return
-        self._seen.add(key)
         self._purchase(mapping, record, _Group(mapping.name, channel, grouping_key), key.provider, position)
 
     def _purchase(self, mapping: MappingFile, record: PlannedRecord, group: "_Group", name: str, position: int) -> None:
@@ -154,14 +151,15 @@ def _freeze(record: PlannedRecord) -> FrozenRecord:
     return FrozenRecord(id=record.crm_id, version=record.version, buy=buy)
 
 
-def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dict[str, list[FrozenRecord]]]:
-    """Forecast a run; returns the preview and the records of a frozen plan, by mapping.
+def preview(run: Run, selections: Mapping[str, Selection], spool: Spool) -> Preview:
+    """Forecast a run.
 
     Args:
         run: a run with the mappings; it is not stored.
         selections: by mapping name; a mapping without a selection takes its flagged records.
+        spool: receives the records of a frozen plan.
     """
-    count, guards = _Count(run), {name: SameReason() for name in run.mappings}
+    count, guards = _Count(run, spool), {name: SameReason() for name in run.mappings}
     for name, mapping in run.mappings.items():
         selection = within(selections.get(name) or flagged(mapping), count.selected)
         for page in plan_pages(run, mapping, selection):
@@ -169,7 +167,7 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dic
             guards[name].add(page)
             run.services.progress.step(len(page))
     names = [name for name in run.services.providers if name in count.worst or name in count.buys]
-    found = Preview(
+    return Preview(
         mappings=tuple(run.mappings),
         selected=count.selected,
         credits={name: _forecast(run, name, count) for name in names},
@@ -181,7 +179,6 @@ def preview(run: Run, selections: Mapping[str, Selection]) -> tuple[Preview, dic
         notes=tuple(_notes(run, selections, count, guards)),
         crm_calls={run.services.crm.name: _crm_calls(run, count.selected)},
     )
-    return found, count.frozen
 
 
 def _crm_calls(run: Run, records: int) -> CallForecast:

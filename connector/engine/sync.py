@@ -87,7 +87,7 @@ def _begin(services: Services, spec: RunSpec) -> Run:
     now = services.clock.now()
     first_entry, last_write = services.ledger.credits.newest_entry(), services.ledger.restored.last_write()
     services.ledger.runs.mark_crashed(now, list(spec.mappings) if services.shared else None)
-    plan_id = spec.plan.plan_id if spec.plan else spec.budget_id
+    plan_id = spec.plan.terms.plan_id if spec.plan else spec.budget_id
     run_id = services.ledger.runs.start(spec.command, list(spec.mappings), now, plan_id)
     watch_run(services, run_id, spec.mappings)
     open_providers = services.ledger.runs.open_providers(services.providers)

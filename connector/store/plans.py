@@ -25,20 +25,34 @@ class FinishedBy:
     by_plan: bool
 
 
+def _with_purchase(plan_id: str, mapping: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """The conditions of the plan's open records of a mapping that have a purchase."""
+    return _R.mapping == mapping, _R.plan_id == plan_id, _R.state == RecordState.OPEN, with_purchase()
+
+
 class Plans:
     """Queries and changes of the records of frozen plans."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def adopt(self, run_id: str, plan_id: str, mapping: str) -> dict[str, RecordRow]:
-        """Assign to this run the plan's open records of one mapping; returns those with a purchase, by CRM id."""
-        mine = (_R.mapping == mapping, _R.plan_id == plan_id)
+    def adopt(self, run_id: str, plan_id: str, mapping: str) -> bool:
+        """Assign to this run the plan's open records of one mapping; returns whether any has a purchase."""
         with self._db.write() as connection:
+            mine = (_R.mapping == mapping, _R.plan_id == plan_id)
             connection.execute(sa.update(t.record).where(*mine, begun()).values(run_id=run_id))
-            query = sa.select(_R.id).where(*mine, _R.state == RecordState.OPEN, with_purchase())
-            rows = records_with_channels(connection, list(connection.scalars(query)))
-        return {row.crm_id: row for row in rows}
+            found = connection.execute(sa.select(_R.id).where(*_with_purchase(plan_id, mapping)).limit(1)).first()
+        return found is not None
+
+    def begun(self, plan_id: str, mapping: str, crm_ids: Sequence[str]) -> dict[str, RecordRow]:
+        """Those of these records that are open and have a purchase of the plan, by CRM id."""
+        found: dict[str, RecordRow] = {}
+        with self._db.read() as connection:
+            for part in chunks(crm_ids):
+                query = sa.select(_R.id).where(*_with_purchase(plan_id, mapping), _R.crm_id.in_(part))
+                rows = records_with_channels(connection, list(connection.scalars(query)))
+                found |= {row.crm_id: row for row in rows}
+        return found
 
     def finished(self, mapping: str, crm_ids: Sequence[str], plan_id: str, since: datetime) -> dict[str, FinishedBy]:
         """Find the plan's records that have their final outcome, by CRM id.

@@ -39,6 +39,7 @@ from connector.simulator.faults import Fault
 from connector.simulator.people import SimEvent, SimPerson
 from connector.simulator.server import Simulator, Urls
 from connector.store.ledger import Ledger
+from connector.store.spool import Spool
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 EVENT = SimEvent("9001", "52001", "Example Robotics Expo 2027", "2027-03-02", "2027-03-04", "Utrecht", "Netherlands")
@@ -216,6 +217,11 @@ def _shipped(name: str) -> MappingFile:
     return load_mapping(str(MAPPINGS / f"{name}.yaml"), CATALOG).mapping
 
 
+def with_ceiling(plan: FrozenPlan, lensmor_credits: int) -> FrozenPlan:
+    """The plan with another ceiling."""
+    return replace(plan, terms=plan.terms.model_copy(update={"ceiling": {"lensmor": lensmor_credits}}))
+
+
 def email_only(*sources: str, name: str = "lead", **rules: object) -> MappingFile:
     """A mapping with the work email as its only channel; from Lensmor unless sources are given."""
     return mapping(name, channels=_only(mapping(name), "work_email", sources or ("lensmor",), rules))
@@ -320,7 +326,8 @@ class Harness:
         """The frozen plan of a run that started now."""
         with self.services() as services:
             now = self.world.clock.now()
-            summary, records = preview(Run(services, "plan", self.mappings, now), selections or {})
+            records = Spool()
+            summary = preview(Run(services, "plan", self.mappings, now), selections or {}, records)
             loaded = {name: (name, LoadedMapping(Path(name), one, {})) for name, one in self.mappings.items()}
             sources = {name: source for name, source in services.sources.items() if name in summary.credits}
             return freeze(summary, records, loaded, sources, PlanOrigin("sim", now, bool(selections)))
@@ -328,7 +335,7 @@ class Harness:
     def preview(self) -> Preview:
         """The preview of a run that started now."""
         with self.services() as services:
-            return preview(Run(services, "plan", self.mappings, self.world.clock.now()), {})[0]
+            return preview(Run(services, "plan", self.mappings, self.world.clock.now()), {}, Spool())
 
     def apply(self, plan: FrozenPlan) -> Report:
         """Execute a frozen plan as a new process would. Checks that the report is complete."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from harness import Harness, World, email_only, mapping
+from harness import Harness, World, email_only, mapping, with_ceiling
 from service_harness import ServiceHarness
 
 from connector.app import delegation
@@ -317,7 +317,7 @@ class TestHelperRuns:
         for _ in range(100):
             world.lead(world.person())
         harness = harness.other(emails_only())
-        plan = harness.plan().model_copy(update={"ceiling": {"lensmor": 15}})
+        plan = with_ceiling(harness.plan(), 15)
         self.help(ServiceHarness(harness), self.begin(harness, plan), "lead")
         assert world.paid_posts() == 0
 

@@ -1,7 +1,7 @@
 """A plan keeps its records: the effect of runs between two applications of it, and the second one's report."""
 
 import pytest
-from harness import Harness, World, email_only, reasons_of
+from harness import Harness, World, email_only, reasons_of, with_ceiling
 
 from connector.core.frozen import FrozenPlan
 from connector.core.model import Outcome
@@ -110,7 +110,7 @@ def test_a_plans_purchase_continued_by_a_sync_is_its_own(world: World, harness: 
 
 def test_the_ceiling_holds_despite_other_runs(world: World, harness: Harness) -> None:
     harness, plan, _ = planned(world, harness, 4, flagged=False)
-    plan = plan.model_copy(update={"ceiling": {"lensmor": 3 * EMAIL}})
+    plan = with_ceiling(plan, 3 * EMAIL)
     capped(harness, 2).apply(plan)
     harness.other().sync()
     assert harness.other().apply(plan).outcomes == {Outcome.DELIVERED: 1, Outcome.DEFERRED: 1}
@@ -127,7 +127,7 @@ def test_an_abandoned_plan_releases_its_records(world: World, harness: Harness) 
     world.clock.advance(days=2)
     report = harness.other().sync()
     (entry,) = report.attention
-    assert f"2 record(s) of plan {plan.plan_id} were released" in entry.reason
+    assert f"2 record(s) of plan {plan.terms.plan_id} were released" in entry.reason
     assert "not applied for 7 days" in entry.reason
     assert "connector plan" in entry.next
     assert report.exit_code == 3

@@ -17,6 +17,7 @@ from connector.engine.preview import preview
 from connector.engine.sync import RunSpec, run_pass
 from connector.store.mark import MarkedHold
 from connector.store.restored import Restored
+from connector.store.spool import Spool
 
 COPY = "this ledger is an older copy"
 
@@ -432,7 +433,7 @@ def test_a_forecast_shows_withheld_purchases(world: World, harness: Harness) -> 
     with salesfinity.other().services() as services:
         run = Run(services, "plan", salesfinity.mappings, world.clock.now())
         restrict_forecast(run)
-        shown, _ = preview(run, {})
+        shown = preview(run, {}, Spool())
     assert any("connector ledger trust salesfinity" in note for note in shown.notes)
     with salesfinity.ledger() as ledger:
         assert ledger.restored.state() is None, "a forecast has no effect"

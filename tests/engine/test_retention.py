@@ -353,10 +353,10 @@ def test_a_plan_from_before_the_retention_is_refused(world: World, harness: Harn
     world.lead(world.person())
     plan = harness.plan()
     world.clock.advance(days=KEEP_DAYS)
-    check_age(plan, world.clock.now(), KEEP_DAYS)
+    check_age(plan.terms, world.clock.now(), KEEP_DAYS)
     world.clock.advance(seconds=1)
     with pytest.raises(ConfigurationError, match="more than 400 days ago"):
-        check_age(plan, world.clock.now(), KEEP_DAYS)
+        check_age(plan.terms, world.clock.now(), KEEP_DAYS)
 
 
 def test_a_condensed_record_is_forgotten(world: World, harness: Harness) -> None:
