@@ -20,7 +20,6 @@ from connector.core.states import (
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.record_sql import UNUSED_VALUE, in_plans
-from connector.store.rows import chunks
 from connector.store.tables.purchases import IS_SENT
 
 _P, _R, _RC, _A, _K, _E = t.purchase.c, t.record.c, t.record_channel.c, t.request_item.c, t.attempt.c, t.job.c
@@ -177,21 +176,23 @@ class OverdueWork:
 
         Purchases in flight stay and are collected; values that no other record waits for are erased.
         """
-        mine = (_R.mapping == mapping, _R.state == RecordState.OPEN)
-        with self._db.write() as connection:
-            purchases = sa.select(_RC.purchase_id).join(t.record, _R.id == _RC.record_id).where(*mine)
-            theirs = [one for one in connection.scalars(purchases.distinct()) if one is not None]
-            closed = connection.execute(
-                sa.update(t.record)
-                .where(*mine)
-                .values(
-                    state=RecordState.CLOSED,
-                    outcome=Outcome.SKIPPED.value,
-                    reason=RELEASED,
-                    attention="",
-                    closed_at=now,
-                )
-            )
-            for part in chunks(theirs):
-                connection.execute(sa.update(t.purchase).where(_P.id.in_(part), UNUSED_VALUE).values(value=None))
-        return closed.rowcount
+        page = (
+            sa.select(_R.id).where(_R.mapping == mapping, _R.state == RecordState.OPEN).order_by(_R.id).limit(AT_ONCE)
+        )
+        ended = {
+            "state": RecordState.CLOSED,
+            "outcome": Outcome.SKIPPED.value,
+            "reason": RELEASED,
+            "attention": "",
+            "closed_at": now,
+        }
+        closed = 0
+        while True:
+            with self._db.write() as connection:
+                ids = list(connection.scalars(page))
+                if not ids:
+                    return closed
+                theirs = sa.select(_RC.purchase_id).where(_RC.record_id.in_(ids), _RC.purchase_id.is_not(None))
+                connection.execute(sa.update(t.record).where(_R.id.in_(ids)).values(**ended))
+                connection.execute(sa.update(t.purchase).where(_P.id.in_(theirs), UNUSED_VALUE).values(value=None))
+            closed += len(ids)
