@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from benchmarks.figures import Figure, Results, Section, Table
+from benchmarks.reasons import REASONS
 
 RESULT_WORDS = {True: "met", False: "**missed**", None: ""}
 
@@ -83,6 +84,8 @@ def _section(section: Section) -> str:
         lines += [*_table(section.table), ""]
     if section.text:
         lines += [section.text.strip(), ""]
+    if section.name in REASONS and any(figure.met is False for figure in section.figures):
+        lines += [f"Why an aim is missed: {REASONS[section.name].strip()}", ""]
     return "\n".join(lines)
 
 

@@ -107,3 +107,9 @@ def test_the_share_of_a_limit_counts_the_gaps_between_requests() -> None:
     for times in ([], [1.0], [1.0, 1.0]):
         with pytest.raises(ValueError, match="different times"):
             floors.share_used(times, 60)
+
+
+def test_only_a_missed_aim_has_a_reason() -> None:
+    missed, met = Section("cost", "Cost", (DEAR,)), Section("cost", "Cost", (CHEAP,))
+    assert "Why an aim is missed: Of 11.4 s" in render(results(missed))
+    assert "Why an aim is missed" not in render(results(met))
