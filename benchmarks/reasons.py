@@ -6,10 +6,10 @@ The profiles were taken on 2026-11-30 with a clock of the CPU of each thread. Ta
 REASONS = {
     "cost": """
 Of 11.4 s on SQLite, the start of the command takes 1.1 s, more than half of it for importing SQLAlchemy, pydantic and
-httpx. SQLite itself takes 3.0 s: 1,100 commits 0.5 s, the results of 20,000 purchases 0.4 s. The other 7.2 s are Python:
-200 polls with their 20,000 results 2.4 s, 200 purchases 1.8 s, comparing and writing 3 s, reading and planning 1.6 s.
-Each record is in about ten row changes and a dozen row reads of the ledger, one for each step that must survive a crash;
-each costs 5 to 10 µs in SQLAlchemy and in the conversion of the row. No function has more than 4% by itself.
+httpx. SQLite itself takes 3.0 s: 1,100 commits 0.5 s, the results of 20,000 purchases 0.4 s. The other 7.2 s are
+Python: 200 polls with their 20,000 results 2.4 s, 200 purchases 1.8 s, comparing and writing 3 s, reading and planning
+1.6 s. Each record is in about ten row changes and a dozen row reads of the ledger, one for each step that must survive
+a crash; each costs 5 to 10 µs in SQLAlchemy and in the conversion of the row. No function has more than 4% by itself.
 PostgreSQL adds the encoding of every row in psycopg, about 7 s.""",
     "lookups": """
 A lookup buys for one person what a batch buys for a hundred: two HTTP requests, each about 1 ms in httpx and h11, and
