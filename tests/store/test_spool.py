@@ -42,13 +42,13 @@ def test_a_key_is_new_once(spool: Spool) -> None:
 
 
 def test_a_full_disk_stops_the_plan(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
+    class NoRoom:
         def executemany(self, *_: object) -> None:
             raise sqlite3.OperationalError("database or disk is full")
 
         def close(self) -> None:
             """Nothing is open."""
 
-    monkeypatch.setattr(spool, "_db", Full())
+    monkeypatch.setattr(spool, "_db", NoRoom())
     with pytest.raises(StopError, match="make room in the temporary folder"):
         spool.add("lead", RECORDS)
