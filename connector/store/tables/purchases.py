@@ -199,6 +199,8 @@ running_total = Table(
     Column("credits", sa.BigInteger, nullable=False),
     Column("checked", sa.BigInteger, nullable=False, server_default="0"),  # the credits when it was last checked
 )
+_IS_HELD = running_total.c.scope == "held"
+Index("ix_total_held", running_total.c.provider, sqlite_where=_IS_HELD, postgresql_where=_IS_HELD)
 CHANGED_SINCE_CHECK: sa.ColumnElement[bool] = sa.literal_column("running_total.credits != running_total.checked")
 _CHANGED = sa.text("credits != checked")
 Index("ix_running_total_changed", running_total.c.scope, sqlite_where=_CHANGED, postgresql_where=_CHANGED)
