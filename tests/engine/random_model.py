@@ -376,6 +376,7 @@ class Model:
     def _judge_values(self, record_id: str, state: State, end: tuple[str, str], reasons: Counter[str]) -> None:
         """The record's outcome explains each empty field whose value a vendor sold."""
         outcome, reason = end
+        reason += str(state.get(ERROR) or "")  # a write whose answer was lost has told the reason too
         written = {one[1:3] for one in self._written}
         paid = {value for one in self.purchases().values() for value in self._bought(one.key) if value}
         for name, channel in _channels(record_id):
