@@ -36,7 +36,11 @@ class Scheduler:
 
     Args:
         run: the run.
-        until_s: the monotonic time until which it waits for vendors; by default `wait_s` from now.
+        until_s: the monotonic time until which it waits for vendors. By default `wait_s` after the last of the requests
+            that leave without a pause: a run of a million records sends for longer than it should wait.
+
+    Attributes:
+        until_s: the same time, as it is now.
     """
 
     is_helper = False
@@ -56,7 +60,10 @@ class Scheduler:
         ]
         self._searched_s = self._checked_s = self._changed_s = self._advanced_s = run.monotonic()
         self._search_after_s = 0.0
-        self._until_s = self._searched_s + services.wait_s * services.clock.scale if until_s is None else until_s
+        self._wait_s = services.wait_s * services.clock.scale
+        self.until_s = self._searched_s + self._wait_s if until_s is None else until_s
+        self._is_sending = until_s is None  # it has not waited for vendors yet
+        self._begun = 0
         self._clock_watch = ClockWatch(run)
         self._ready = 0
         self._ready_since_s: float | None = None
@@ -114,11 +121,21 @@ class Scheduler:
                 run.stop_buying(source.name, STOPPING)
         is_short = wait_policy is WaitPolicy.SHORT and self._is_past(run.began_s, SHORT_WAIT_S)
         if is_short or wait_policy is WaitPolicy.NONE:
-            self._until_s = min(self._until_s, run.monotonic())
+            self.until_s = min(self.until_s, run.monotonic())
+            self._is_sending = False
         self._check_deadline()
 
+    def _postpone_end(self) -> None:
+        """Let the wait for vendors begin with the last request, as long as requests leave without a pause."""
+        begun = sum(source.begun for source in self._work_sources)
+        sends = begun > self._begun or any(source.sends for source in self._work_sources)
+        if self._is_sending and sends and not self._run.out_of_time:
+            self.until_s = self._run.monotonic() + self._wait_s
+        self._begun = begun
+
     def _check_deadline(self) -> None:
-        if self._run.monotonic() >= self._until_s:
+        self._postpone_end()
+        if self._run.monotonic() >= self.until_s:
             self._run.out_of_time = True
 
     def _check_ownership(self) -> None:
@@ -235,9 +252,10 @@ class Scheduler:
 
     def _wait(self) -> bool:
         """Sleep until work is due; False if none will be, or the time of the run is over."""
+        self._is_sending = False
         run, now = self._run, self._run.now()
         active = [source.name for source in self._work_sources if source.name not in run.stopped]
-        left_s = self._until_s - run.monotonic()
+        left_s = self.until_s - run.monotonic()
         due = run.services.ledger.polls.next_due(run.id, run.started_at, active, now, now + timedelta(seconds=left_s))
         if left_s <= 0:
             return False

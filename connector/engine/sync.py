@@ -126,9 +126,11 @@ def _take_up(run: Run, spec: RunSpec) -> None:
 
 def _work(run: Run) -> None:
     """Buy and wait, then write; after a value that the CRM can never accept, the record's next source is due."""
-    until_s = run.monotonic() + run.services.wait_s * run.services.clock.scale
+    until_s: float | None = None
     for _ in range(MOST_SOURCES):
-        Scheduler(run, until_s).work()
+        scheduler = Scheduler(run, until_s)
+        scheduler.work()
+        until_s = scheduler.until_s
         run.writing_last, run.reopened = True, False
         run.services.progress.stage(
             f"Writing to {run.services.crm.label}", run.services.ledger.run_outcomes.open_records(run.id)

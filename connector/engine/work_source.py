@@ -58,6 +58,7 @@ class WorkSource:
         self._due: deque[TaskRow] = deque()  # tasks of this run that were due when they were read
         self._failures = 0
         self._bought = 0  # batches, for the keys of their work items
+        self.begun = 0  # purchases and lookups that were started
         self._read_ahead = 0  # the people read before their purchase, since the groups were read
         self._tried_receipts: set[int] = set()
         self._reread_after = NEVER  # `reuses` of the run when no value had to be read again
@@ -72,6 +73,11 @@ class WorkSource:
     def name(self) -> str:
         """The provider's name."""
         return self._provider.name
+
+    @property
+    def sends(self) -> bool:
+        """Whether a purchase or lookup is being made."""
+        return any(key.startswith((BUY, RESOLVE)) for key in self.pool.keys)
 
     def refresh(self, *, forced: bool = False) -> None:
         """Read the next planned purchases, pending lookups and values to read again.
@@ -172,6 +178,7 @@ class WorkSource:
             self._groups[index] = replace(group, size=group.size - taken)
             self._groups = [one for one in self._groups if one.size > 0]
             self._bought += 1
+            self.begun += 1
             yield (
                 f"{BUY}{channel} {self._bought}",
                 functools.partial(purchase.buy, self._run, self._provider, group),
@@ -199,6 +206,7 @@ class WorkSource:
             batch = dict(itertools.islice(self._unresolved.items(), lookups.STORED_AT_ONCE))
             self._unresolved = {one: rows for one, rows in self._unresolved.items() if one not in batch}
             self._resolving |= batch.keys()
+            self.begun += 1
             first = next(iter(batch))
             yield f"{RESOLVE}{first.kind} {first.value}", functools.partial(self._look_up, batch)
 

@@ -172,3 +172,14 @@ def test_purchases_that_take_longer_than_the_wait_are_made(world: World, harness
     harness = harness.other(email_only())
     harness.wait_s = 60
     assert Outcome.DEFERRED not in harness.sync().outcomes  # no credits, cap, quota or outage was the cause
+
+
+def test_the_wait_begins_with_the_last_request(world: World, harness: Harness) -> None:
+    for _ in range(12):
+        world.lead(world.person(), Lensmor_Personnel_Id__c=None)
+    world.lensmor.rate_limit = 5  # the lookups alone take more than two minutes
+    world.lensmor.task_seconds = 30
+    harness = harness.other(email_only())
+    harness.wait_s = 60
+    assert harness.sync().outcomes == {Outcome.DELIVERED: 12}
+    assert world.clock.waited_s > 60 + 30
