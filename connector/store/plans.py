@@ -11,7 +11,7 @@ from connector.core.states import RecordState
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.planning import ANOTHER_PERSON
-from connector.store.record_sql import begun, with_purchase
+from connector.store.record_sql import begun, unindexed, with_purchase
 from connector.store.rows import RecordRow, chunks, records_with_channels
 
 _R = t.record.c
@@ -25,11 +25,6 @@ class FinishedBy:
     by_plan: bool
 
 
-def _with_purchase(plan_id: str, mapping: str) -> tuple[sa.ColumnElement[bool], ...]:
-    """The conditions of the plan's open records of a mapping that have a purchase."""
-    return _R.mapping == mapping, _R.plan_id == plan_id, _R.state == RecordState.OPEN, with_purchase()
-
-
 class Plans:
     """Queries and changes of the records of frozen plans."""
 
@@ -41,7 +36,8 @@ class Plans:
         with self._db.write() as connection:
             mine = (_R.mapping == mapping, _R.plan_id == plan_id)
             connection.execute(sa.update(t.record).where(*mine, begun()).values(run_id=run_id))
-            found = connection.execute(sa.select(_R.id).where(*_with_purchase(plan_id, mapping)).limit(1)).first()
+            open_one = sa.select(_R.id).where(*mine, _R.state == RecordState.OPEN, with_purchase()).limit(1)
+            found = connection.execute(open_one).first()
         return found is not None
 
     def begun(self, plan_id: str, mapping: str, crm_ids: Sequence[str]) -> dict[str, RecordRow]:
@@ -49,7 +45,13 @@ class Plans:
         found: dict[str, RecordRow] = {}
         with self._db.read() as connection:
             for part in chunks(crm_ids):
-                query = sa.select(_R.id).where(*_with_purchase(plan_id, mapping), _R.crm_id.in_(part))
+                query = sa.select(_R.id).where(
+                    _R.mapping == mapping,
+                    _R.crm_id.in_(part),
+                    _R.state == RecordState.OPEN,
+                    unindexed(_R.plan_id) == plan_id,
+                    with_purchase(),
+                )
                 rows = records_with_channels(connection, list(connection.scalars(query)))
                 found |= {row.crm_id: row for row in rows}
         return found
