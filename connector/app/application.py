@@ -270,7 +270,8 @@ class Application:
                 if out is not None:
                     loaded = {name: (self._given[name], one) for name, one in self.loaded.items()}
                     sources = self._mapped_sources(services)
-                    write_plan(freeze(found, spool, loaded, sources, PlanOrigin(self._org, now, bool(chosen))), out)
+                    origin = PlanOrigin(self._org, now, chosen is not None)
+                    write_plan(freeze(found, spool, loaded, sources, origin), out)
             return found
 
     def apply(self, plan: FrozenPlan) -> Report:

@@ -91,10 +91,11 @@ def write_plan(plan: FrozenPlan, path: Path) -> None:
             file.writelines(_lines(plan))
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ConfigurationError(
             f"{path} cannot be written ({type(error).__name__}); check its folder and permissions"
         ) from error
+    finally:
+        draft.unlink(missing_ok=True)  # it has the plan's name now, or is not whole
 
 
 def _lines(plan: FrozenPlan) -> Iterator[str]:

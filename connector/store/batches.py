@@ -40,7 +40,7 @@ class _Compiled:
     """
 
     text: str
-    given: tuple[tuple[str, _Convert | None], ...]
+    given: Mapping[str, _Convert | None]
     fixed: Mapping[str, object]
     order: tuple[str, ...] | None
 
@@ -48,7 +48,10 @@ class _Compiled:
         """The rows as the driver wants them."""
         if self.order is None:
             return [
-                {**self.fixed, **{name: convert(row[name]) if convert else row[name] for name, convert in self.given}}
+                {
+                    **self.fixed,
+                    **{name: convert(row[name]) if convert else row[name] for name, convert in self.given.items()},
+                }
                 for row in rows
             ]
         columns = [self._column(name, rows) for name in self.order]
@@ -57,7 +60,7 @@ class _Compiled:
     def _column(self, name: str, rows: Sequence[Row]) -> list[Any]:
         if name in self.fixed:
             return [self.fixed[name]] * len(rows)
-        convert = dict(self.given)[name]
+        convert = self.given[name]
         values = [row[name] for row in rows]
         return values if convert is None else list(map(convert, values))
 
@@ -66,15 +69,15 @@ class _Compiled:
 def _compiled(statement: sa.Insert | sa.Update, dialect: sa.Dialect, names: tuple[str, ...]) -> _Compiled:
     """Compile a statement for rows with these names; columns with a constant default get it."""
     compiled: Any = statement.compile(dialect=dialect, column_keys=list(names))
-    given: list[tuple[str, _Convert | None]] = []
+    given: dict[str, _Convert | None] = {}
     fixed: dict[str, object] = {}
     constants = {column.key: column.default.arg for column in compiled.insert_prefetch}
     for name, bind in compiled.binds.items():
         convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
         if name in names:
-            given.append((name, convert))
+            given[name] = convert
         else:
             value = constants.get(name, bind.effective_value)
             fixed[name] = convert(value) if convert else value
     order = tuple(compiled.positiontup) if compiled.positional else None
-    return _Compiled(str(compiled), tuple(given), fixed, order)
+    return _Compiled(str(compiled), given, fixed, order)

@@ -10,7 +10,7 @@ import pytest
 
 from connector.app import plans
 from connector.app.plans import read_plan, write_plan
-from connector.core.errors import ConfigurationError
+from connector.core.errors import ConfigurationError, StopError
 from connector.core.frozen import FrozenMapping, FrozenPlan, FrozenRecord, PlanTerms
 from connector.core.model import Channel
 from connector.store.spool import Spool
@@ -55,6 +55,17 @@ def assert_whole(path: Path) -> None:
 
 def test_a_plan_is_read_as_it_was_written(path: Path) -> None:
     assert_whole(path)
+
+
+def test_a_plan_that_cannot_be_written_whole_leaves_no_file(tmp_path: Path) -> None:
+    class Broken(Spool):
+        def pages(self, mapping: str, size: int) -> Iterator[list[FrozenRecord]]:
+            yield RECORDS[mapping][:size]
+            raise StopError("the temporary folder has no room")
+
+    with closing(Broken()) as spool, pytest.raises(StopError):
+        write_plan(FrozenPlan(TERMS, spool), tmp_path / "plan.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_layout_of_the_json_is_read(path: Path) -> None:
