@@ -249,6 +249,8 @@ def mapped_object(mapping: MappingFile) -> MappedObject:
         uses.append((found.field, Field("", "email", 80) if found.is_email else Field("", "phone", 40)))
         uses.append((found.status, status))
         uses.append((found.empty_when, Field("", "datetime")))
+        of_value = {"source": Field("", "string", 80), "at": Field("", "datetime"), "run": Field("", "string", 64)}
+        uses += [(name, of_value[stamp]) for stamp, name in found.stamps()]
         uses.append((found.opt_out, Field("", "boolean", nillable=False, default=False)))
         if found.opt_out is not None:
             opt_outs[found.opt_out] = "HasOptedOutOfEmail" if found.is_email else "DoNotCall"

@@ -140,6 +140,21 @@ class PhoneFormat(StrEnum):
     AS_GIVEN = "as_given"
 
 
+class ChannelStamp(Strict):
+    """Fields for the origin of one channel's value, written together with the value."""
+
+    source: FieldName | None = Field(default=None, description="The provider that delivered this value.")
+    at: FieldName | None = Field(default=None, description="Date and time at which the value was written.")
+    run: FieldName | None = Field(default=None, description="The id of the run that wrote the value.")
+
+    def fields(self) -> Iterator[tuple[str, str]]:
+        """The mapped stamps, as (stamp, field)."""
+        for stamp in type(self).model_fields:
+            name = getattr(self, stamp)
+            if name is not None:
+                yield stamp, name
+
+
 class ChannelMapping(Strict):
     """One channel: its providers, and the field that receives the value."""
 
@@ -164,6 +179,13 @@ class ChannelMapping(Strict):
     opt_out: FieldName | None = Field(
         default=None, description="If this field is true, nothing is bought and nothing is written."
     )
+    stamp: ChannelStamp | None = Field(
+        default=None, description="Fields for the source, the time and the run of this channel's value; all optional."
+    )
+
+    def stamps(self) -> Iterator[tuple[str, str]]:
+        """The mapped stamps of the value, as (stamp, field)."""
+        return self.stamp.fields() if self.stamp is not None else iter(())
 
     @property
     def is_email(self) -> bool:
@@ -293,7 +315,10 @@ class MappingFile(Strict):
         unused = {name: {key for key in self.added_keys if getattr(part, key, "") is None}
                   for name, part in (("person", self.person), ("stamp", self.stamp))}  # fmt: skip
         default = {"crm"} if self.crm == type(self).model_fields["crm"].default else set[str]()
-        text = self.model_dump_json(by_alias=True, exclude={**unused, **dict.fromkeys(default, True)})
+        unstamped = {channel.value: {"stamp"} for channel, found in self.channels.items() if found.stamp is None}
+        text = self.model_dump_json(
+            by_alias=True, exclude={**unused, "channels": unstamped, **dict.fromkeys(default, True)}
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -325,6 +350,8 @@ def written_keys(mapping: MappingFile) -> Iterator[tuple[str, KeyPath]]:
         yield found.field, ("channels", channel.value, "field")
         if found.status:
             yield found.status, ("channels", channel.value, "status")
+        for stamp, name in found.stamps():
+            yield name, ("channels", channel.value, "stamp", stamp)
     for stamp, name in mapping.stamp.fields():
         yield name, ("stamp", stamp)
 

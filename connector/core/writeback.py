@@ -77,6 +77,7 @@ class WriteRules:
         fixed: the text fields whose length no admin can change.
         unchanged: whether a field's present value, in its stored form, matches a baseline hash.
         written_now: the current time in the CRM's format.
+        run_id: the run that writes.
     """
 
     mapping: MappingFile
@@ -84,6 +85,7 @@ class WriteRules:
     unchanged: Callable[[str, FieldValue], bool]
     written_now: FieldValue
     fixed: frozenset[str] = frozenset()
+    run_id: str = ""
 
     def decide(
         self,
@@ -121,7 +123,7 @@ class WriteRules:
         if closes:
             self._clear_flag(draft)
         outcome = outcome_of_record([o for o, _ in outcomes.values()])
-        stamps = self._stamps(draft, results, outcomes, resolved, closes=closes)
+        stamps = self._stamps(draft, results, outcomes, resolved, closes=closes, value_written=value_written)
         changes = tuple(draft.changes) + (tuple(stamps) if draft.changes or value_written else ())
         if outcome is Outcome.DEFERRED and not draft.wrote_value and not _is_bought(outcomes):
             changes = ()  # nothing is written for a deferred record
@@ -182,6 +184,7 @@ class WriteRules:
         resolved: Mapping[str, str],
         *,
         closes: bool,
+        value_written: bool,
     ) -> list[FieldChange]:
         stamp, record = self.mapping.stamp, draft.record
         wanted: dict[str, FieldValue] = {}
@@ -196,11 +199,26 @@ class WriteRules:
         for kind, name in stamp.identifiers:
             if kind in resolved and not record.text(name):
                 wanted[name] = resolved[kind]
+        changed = {change.field for change in draft.changes}
+        for result in results:
+            rules = self.mapping.channels.get(result.channel)
+            if rules is None or result.value is None or outcomes[result.channel][0] is not Outcome.DELIVERED:
+                continue
+            if rules.field in changed or value_written:
+                wanted |= self._origin(rules, result.source)
         return [
             FieldChange(name, record.values.get(name), value)
             for name, value in wanted.items()
             if not same(record.values.get(name), value)
         ]
+
+    def _origin(self, rules: ChannelMapping, source: str) -> dict[str, FieldValue]:
+        """The stamps of one channel's value."""
+        found: dict[str, FieldValue] = {"source": source, "at": self.written_now, "run": self.run_id}
+        return {
+            name: self._cut(name, str(found[stamp])) if stamp != "at" else found[stamp]
+            for stamp, name in rules.stamps()
+        }
 
     def _cut(self, name: str, text: str) -> str:
         length = self.lengths.get(name)

@@ -105,6 +105,7 @@ def _rules(run: Run, mapping: MappingFile) -> WriteRules:
         services.ledger.seal.matches,
         services.crm.written_time(run.now()),
         info.fixed_lengths(),
+        run.id,
     )
 
 

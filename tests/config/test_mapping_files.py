@@ -115,7 +115,7 @@ def test_files_from_other_editors_load(file: Path, encode: object) -> None:
 
 FIELD_WORDS = "must be an API name of letters, digits and _, such as Email or LinkedIn_URL__c"
 DURATION_WORDS = "write a whole number and m, h or d, such as 30m, 12h or 180d"
-PHONE_KEYS = "default_region, empty_when, field, format, from, opt_out, status, write"
+PHONE_KEYS = "default_region, empty_when, field, format, from, opt_out, stamp, status, write"
 CASES = {
     # unknown keys
     ("limits:\n", "limit:\n"): f"m.yaml:27: limit: unknown key; did you mean limits? known here: {TOP}",

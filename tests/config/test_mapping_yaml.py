@@ -308,7 +308,9 @@ def test_the_digest_equals_that_of_a_file_without_the_crm(file: Path) -> None:
     """Workers and frozen plans of earlier versions identify these mappings by it."""
     plain = load(file).mapping
     assert '"crm"' not in plain.model_dump_json(exclude={"crm"})
-    earlier = hashlib.sha256(plain.model_dump_json(by_alias=True, exclude={"crm"}).encode()).hexdigest()[:16]
+    dumped = plain.model_dump_json(by_alias=True, exclude={"crm"})
+    dumped = dumped.replace(',"stamp":null', "")  # of the channels, which earlier versions did not have
+    earlier = hashlib.sha256(dumped.encode()).hexdigest()[:16]
     assert plain.digest() == earlier
 
 

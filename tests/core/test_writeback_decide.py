@@ -285,6 +285,48 @@ def test_time_and_source_are_stamped_only_with_a_value() -> None:
     assert not {"At__c", "Source__c"} & set(sent(write))
 
 
+# -- stamps of single values --------------------------------------------------------------------------------------
+
+OF_EMAIL = {"stamp": {"source": "Email_Source__c", "at": "Email_At__c", "run": "Email_Run__c"}}
+ORIGIN = {"Email_Source__c": "lensmor", "Email_At__c": STAMPED, "Email_Run__c": "run-1"}
+
+
+def origin(record: CrmRecord, *results: ChannelResult, value_written: bool = False) -> dict[str, FieldValue]:
+    mapping = mapping_of(work_email=OF_EMAIL)
+    rules = WriteRules(mapping, {"Email_Run__c": 5}, _is, WRITTEN_NOW, run_id="run-1")
+    found = sent(rules.decide(record, list(results), value_written=value_written))
+    return {name: value for name, value in found.items() if name in ORIGIN}
+
+
+def test_a_value_is_stamped_with_its_own_origin() -> None:
+    assert origin(record_of(), DELIVERED, replace(NUMBER, source="salesfinity")) == ORIGIN
+
+
+@pytest.mark.parametrize(
+    ("record", "result"),
+    [
+        (record_of(), ChannelResult(EMAIL, Outcome.NOT_FOUND, "nothing")),
+        (record_of(Email="ada@example.com"), DELIVERED),
+        (record_of(Email="typed@example.com"), DELIVERED),
+        (record_of(), replace(DELIVERED, value=None, outcome=Outcome.WAITING)),
+    ],
+    ids=["not found", "the same value", "a person's value", "waiting"],
+)
+def test_a_value_that_was_not_written_is_not_stamped(record: CrmRecord, result: ChannelResult) -> None:
+    assert origin(record, result, NUMBER) == {}
+
+
+def test_a_value_that_was_written_on_its_own_gets_its_stamps_with_the_rest() -> None:
+    """A row that the CRM refused as a whole: the value went first, alone."""
+    assert origin(record_of(Email="ada@example.com"), DELIVERED, value_written=True) == ORIGIN
+
+
+def test_the_stamp_of_a_value_is_cut_to_its_field() -> None:
+    mapping = mapping_of(work_email=OF_EMAIL)
+    rules = WriteRules(mapping, {"Email_Run__c": 3}, _is, WRITTEN_NOW, run_id="run-1")
+    assert sent(rules.decide(record_of(), [DELIVERED]))["Email_Run__c"] == "ru…"
+
+
 @pytest.mark.parametrize(("held", "stamped"), [(None, "70011"), ("", "70011"), ("80001", None)])
 def test_a_resolved_personnel_id_is_written_only_to_an_empty_field(held: str | None, stamped: str | None) -> None:
     write = decide(record_of(Pid__c=held), DELIVERED, personnel_id="70011")

@@ -8,10 +8,10 @@ import pytest
 from harness import mapping
 
 from connector.core.errors import ConfigurationError
+from connector.core.mapped_fields import MappedField, Use, words_written
 from connector.core.mapping import MappingFile
 from connector.crm.interface import FieldInfo, ObjectInfo
 from connector.crm.salesforce.checks import check_fields
-from connector.crm.salesforce.field_rules import Use, words_written
 
 TYPES = {
     "Enrichment_Requested__c": "boolean",
@@ -160,13 +160,32 @@ def test_a_restricted_status_must_have_every_value() -> None:
 
 
 def test_a_restricted_source_must_have_every_combination() -> None:
-    both = mapping("contact")
-    assert words_written(both, Use.SOURCE) == ("lensmor", "salesfinity", "salesfinity, lensmor", "lensmor, salesfinity")
+    both, source = mapping("contact"), MappedField(("stamp", "source"), "Enrichment_Source__c", Use.SOURCE)
+    assert words_written(both, source) == ("lensmor", "salesfinity", "salesfinity, lensmor", "lensmor, salesfinity")
     (line,) = findings(FakeCrm(restricted("Enrichment_Source__c", "lensmor", "salesfinity")))
     assert "stamp.source: Enrichment_Source__c is a restricted picklist without" in line
     assert "salesfinity, lensmor" in line
-    everything = words_written(mapping("lead"), Use.SOURCE)
+    everything = words_written(mapping("lead"), source)
     assert findings(FakeCrm(restricted("Enrichment_Source__c", *everything))) == []
+
+
+def stamped(**fields: str) -> MappingFile:
+    channels = mapping("lead").model_dump(by_alias=True, exclude_none=True)["channels"]
+    return mapping("lead", channels={**channels, "work_email": {**channels["work_email"], "stamp": fields}})
+
+
+def test_the_source_of_a_value_needs_only_the_providers_of_its_channel() -> None:
+    found = stamped(source="Email_Source__c")
+    assert findings(FakeCrm(restricted("Email_Source__c", "lensmor", "salesfinity")), found) == []
+    (line,) = findings(FakeCrm(restricted("Email_Source__c", "lensmor")), found)
+    assert "channels.work_email.stamp.source: Email_Source__c is a restricted picklist without salesfinity" in line
+
+
+def test_the_stamps_of_a_value_are_checked_like_any_written_field() -> None:
+    fields = [changed("Email_At__c", type="date"), changed("Email_Run__c", updateable=False)]
+    lines = findings(FakeCrm(*fields), stamped(at="Email_At__c", run="Email_Run__c"))
+    assert "channels.work_email.stamp.at: Email_At__c is a date field; map one of type date and time" in lines[0]
+    assert "channels.work_email.stamp.run: Email_Run__c cannot be edited" in lines[1]
 
 
 PICKLIST = {"field": "Ask__c", "asks": "Requested", "done": "Done"}

@@ -7,6 +7,7 @@ from connector.core.mapping import MappingFile
 from connector.core.model import Outcome
 from connector.core.report import Report
 from connector.engine.undo import undo
+from connector.simulator.salesforce.schema import Field
 
 
 def undo_run(harness: Harness, run_id: str) -> Report:
@@ -26,6 +27,20 @@ def test_fields_are_restored_and_the_flag_stays(world: World, harness: Harness) 
     assert record["Enrichment_Requested__c"] is False
     assert report.outcomes == {Outcome.DELIVERED: 1}
     assert report.exit_code == 0
+
+
+def test_the_stamps_of_a_value_are_written_and_restored_with_it(world: World, harness: Harness) -> None:
+    for name, kind in (("Email_Source__c", "string"), ("Email_At__c", "datetime"), ("Email_Run__c", "string")):
+        world.org.add_field("Lead", Field(name, kind, 255 if kind == "string" else 0))
+    stamps = {"source": "Email_Source__c", "at": "Email_At__c", "run": "Email_Run__c"}
+    lead = world.lead(world.person(), Email_Source__c="by hand")
+    run = harness.other(email_only(stamp=stamps)).sync()
+    record = world.org.get("Lead", lead)
+    assert (record["Email_Source__c"], record["Email_Run__c"]) == ("lensmor", run.run_id)
+    assert record["Email_At__c"] is not None
+    undo_run(harness, run.run_id)
+    record = world.org.get("Lead", lead)
+    assert [record[name] for name in stamps.values()] == ["by hand", None, None]
 
 
 def test_a_second_undo_does_nothing(world: World, harness: Harness) -> None:

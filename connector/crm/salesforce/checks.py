@@ -3,20 +3,13 @@
 from collections.abc import Iterator
 
 from connector.core.errors import ConfigurationError
+from connector.core.mapped_fields import WRITTEN, MappedField, Use, mapped_fields, words_written
 from connector.core.mapping import MappingFile
 from connector.core.spelling import did_you_mean, nearest
 from connector.crm.interface import Crm, FieldInfo, ObjectInfo, Problem
-from connector.crm.salesforce.field_rules import (
-    WRITTEN,
-    MappedField,
-    Use,
-    mapped_fields,
-    misfit,
-    odd_target,
-    why_never_editable,
-    words_written,
-)
+from connector.crm.salesforce.field_rules import misfit, odd_target, why_never_editable
 
+_CUT = frozenset({Use.SOURCE, Use.VALUE_SOURCE})  # a text that is too long is cut
 USUAL_OBJECTS = ("Lead", "Contact", "Account")
 
 
@@ -91,7 +84,7 @@ def _writable(info: ObjectInfo, field: FieldInfo, mapped: MappedField) -> Iterat
 
 def _allowed(field: FieldInfo, mapping: MappingFile, mapped: MappedField) -> Iterator[Problem]:
     """Words that a choice field does not take, and words that are longer than a text field."""
-    words = words_written(mapping, mapped.use)
+    words = words_written(mapping, mapped)
     missing = [word for word in words if word not in field.options]
     if field.allowed is not None and missing:
         close = {word: nearest(word, field.options, 0.8) for word in missing}
@@ -103,7 +96,7 @@ def _allowed(field: FieldInfo, mapping: MappingFile, mapped: MappedField) -> Ite
         )
     elif field.options and missing and mapped.use is Use.FLAG_WORD:
         yield from _unlisted_flag_words(field, mapped, missing)
-    if 0 < field.length < max(map(len, words), default=0) and mapped.use is not Use.SOURCE:
+    if 0 < field.length < max(map(len, words), default=0) and mapped.use not in _CUT:
         longest = max(words, key=len)
         yield Problem(
             mapped.path, f"{field.name} holds {field.length} characters, and {longest} has {len(longest)}; lengthen it"

@@ -1,37 +1,10 @@
 """What each mapped field must be: its kinds by use, why a field can never be edited, and targets that look wrong."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from itertools import product
+from collections.abc import Mapping
 
-from connector.core.identifiers import Shape
-from connector.core.mapping import KeyPath, MappingFile, PicklistFlag
+from connector.core.mapped_fields import Use
 from connector.crm.interface import FieldInfo
 
-
-class Use(StrEnum):
-    """What a mapping does with a field."""
-
-    FLAG = "flag"
-    FLAG_WORD = "flag word"
-    PERSON_ID = "identifier"
-    PERSON_URL = "web address of a person"
-    PERSON_WORDS = "words that identify a person"
-    EMAIL = "email"
-    PHONE = "phone"
-    EMPTY_WHEN = "empty_when"
-    OPT_OUT = "opt-out"
-    STATUS = "status"
-    WHEN = "date and time"
-    SOURCE = "source"
-    REASON = "reason"
-    ID_STAMP = "resolved id"
-
-
-WRITTEN = frozenset(
-    {Use.FLAG, Use.FLAG_WORD, Use.EMAIL, Use.PHONE, Use.STATUS, Use.WHEN, Use.SOURCE, Use.REASON, Use.ID_STAMP}
-)
 _TEXT = frozenset({"string", "textarea"})
 _CHOICE = frozenset({"picklist", "combobox"})
 _NUMBER = frozenset({"int", "long", "double", "currency", "percent"})
@@ -48,10 +21,11 @@ FITTING: Mapping[Use, frozenset[str]] = {
     Use.STATUS: _TEXT | _CHOICE,
     Use.WHEN: frozenset({"datetime"}),
     Use.SOURCE: _TEXT | _CHOICE,
+    Use.VALUE_SOURCE: _TEXT | _CHOICE,
+    Use.RUN_ID: _TEXT,
     Use.REASON: _TEXT,
     Use.ID_STAMP: _TEXT,
 }
-_BY_SHAPE = {Shape.ID: Use.PERSON_ID, Shape.URL: Use.PERSON_URL, Shape.WORDS: Use.PERSON_WORDS}
 KINDS: Mapping[str, str] = {
     "boolean": "checkbox",
     "string": "text",
@@ -73,36 +47,6 @@ _MADE_OF_OTHERS = frozenset({"address", "location"})
 # Standard fields that say who the person is: an address or a number there destroys the record.
 _NAMES = frozenset({"lastname", "firstname", "middlename", "suffix", "name", "company"})
 _OTHER_PHONES = frozenset({"fax", "assistantphone"})
-
-
-@dataclass(frozen=True, slots=True)
-class MappedField:
-    """One use of a field: the key in the mapping file, the field's name, and what it is for."""
-
-    path: KeyPath
-    name: str
-    use: Use
-
-
-def mapped_fields(mapping: MappingFile) -> Iterator[MappedField]:
-    """Every field of a mapping, once for each key."""
-    if isinstance(mapping.select.flag, PicklistFlag):
-        yield MappedField(("select", "flag", "field"), mapping.select.flag.field, Use.FLAG_WORD)
-    else:
-        yield MappedField(("select", "flag"), mapping.select.flag, Use.FLAG)
-    for one, found in mapping.person.mapped_kinds:
-        for key, name in found.fields.items():
-            yield MappedField(("person", key), name, _BY_SHAPE[one.shape])
-    for channel, rules in mapping.channels.items():
-        target = Use.EMAIL if rules.is_email else Use.PHONE
-        keys = (("field", target), ("empty_when", Use.EMPTY_WHEN), ("status", Use.STATUS), ("opt_out", Use.OPT_OUT))
-        for key, use in keys:
-            name = getattr(rules, key)
-            if name:
-                yield MappedField(("channels", channel.value, key), name, use)
-    stamps = {"enriched_at": Use.WHEN, "source": Use.SOURCE, "error": Use.REASON}
-    for stamp, name in mapping.stamp.fields():
-        yield MappedField(("stamp", stamp), name, stamps.get(stamp, Use.ID_STAMP))
 
 
 def kind(field_type: str) -> str:
@@ -162,22 +106,6 @@ def _number_as_id(field: FieldInfo) -> str | None:
     return None
 
 
-def words_written(mapping: MappingFile, use: Use) -> tuple[str, ...]:
-    """Every word that the connector may write to a choice field of this use."""
-    if use is Use.STATUS:
-        return tuple(dict.fromkeys(str(word) for word in mapping.statuses.model_dump().values()))
-    if use is Use.FLAG_WORD and isinstance(mapping.select.flag, PicklistFlag):
-        return (mapping.select.flag.asks, mapping.select.flag.done)
-    return _sources(mapping) if use is Use.SOURCE else ()
-
-
-def _sources(mapping: MappingFile) -> tuple[str, ...]:
-    """Providers as they stand in `stamp.source`: one or several, in the order of the channels that they delivered."""
-    each = [("", *channel.sources) for _, channel in mapping.channels.items()]
-    texts = (", ".join(dict.fromkeys(name for name in names if name)) for names in product(*each))
-    return tuple(dict.fromkeys(text for text in texts if text))
-
-
 def odd_target(field: FieldInfo, use: Use) -> tuple[str, bool] | None:
     """Why a field that fits by its type looks like a mistake, and whether it certainly is one."""
     if use in {Use.EMAIL, Use.PHONE} and field.name.lower() in _NAMES and not field.custom:
@@ -188,7 +116,7 @@ def odd_target(field: FieldInfo, use: Use) -> tuple[str, bool] | None:
         return f"{field.name} is a standard field with a meaning of its own; is {_an(use)} meant to go there?", False
     if use is Use.PHONE and field.name.lower() in _OTHER_PHONES:
         return f"{field.name} is not the person's own number; is a mobile phone meant to go there?", False
-    if use in {Use.STATUS, Use.SOURCE, Use.REASON, Use.ID_STAMP}:
+    if use in {Use.STATUS, Use.SOURCE, Use.VALUE_SOURCE, Use.RUN_ID, Use.REASON, Use.ID_STAMP}:
         what = "the connector's status words" if use is Use.STATUS else f"the connector's {use.value}"
         return f"{field.name} is a standard field with a meaning of its own; are {what} meant to go there?", False
     return None
