@@ -11,7 +11,8 @@ from connector.config.mapping_words import schema_problems
 from connector.config.schedule import schedule_problem
 from connector.config.yaml_text import plain_data, read_yaml
 from connector.core.errors import MappingError
-from connector.core.mapping import Catalog, KeyPath, MappingFile
+from connector.core.mapping import Catalog, MappingFile
+from connector.core.mapping_base import KeyPath
 from connector.core.mapping_checks import Finding, check
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from connector.config.settings import plain
-from connector.core.mapping import PATTERN_WORDS, KeyPath, MappingFile
+from connector.core.mapping import MappingFile
+from connector.core.mapping_base import PATTERN_WORDS, KeyPath
 from connector.core.numerals import misspelt
 from connector.core.spelling import nearest
 

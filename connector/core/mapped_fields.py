@@ -6,7 +6,8 @@ from enum import StrEnum
 from itertools import product
 
 from connector.core.identifiers import Shape
-from connector.core.mapping import KeyPath, MappingFile, PicklistFlag
+from connector.core.mapping import MappingFile, PicklistFlag
+from connector.core.mapping_base import KeyPath
 
 
 class Use(StrEnum):

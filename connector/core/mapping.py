@@ -12,11 +12,13 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, create_model
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, create_model
 
 from connector.core.durations import parse_duration, write_duration
 from connector.core.identifiers import IdentifierKind, PersonKeys
-from connector.core.model import CONTACT_CHANNELS, Channel
+from connector.core.mapping_base import MAPPING_NAME, FieldName, KeyPath, Strict
+from connector.core.mapping_channels import Channels
+from connector.core.model import Channel
 
 Duration = Annotated[
     timedelta,
@@ -24,23 +26,7 @@ Duration = Annotated[
     PlainSerializer(write_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,5}[mhd]$"}),
 ]
-_FIELD_NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
-_MAPPING_NAME = r"^[a-z][a-z0-9_-]{0,39}$"
-_REGION = r"^[A-Z]{2}$"
-PATTERN_WORDS: Mapping[str, str] = {
-    _FIELD_NAME: "must be an API name of letters, digits and _, such as Email or LinkedIn_URL__c",
-    _MAPPING_NAME: "must be at most 40 lower-case letters, digits, - and _, the first a letter, such as lead",
-    _REGION: "must be two capital letters, such as US",
-}
-FieldName = Annotated[str, Field(pattern=_FIELD_NAME, max_length=80)]
-KeyPath = tuple[str | int, ...]
 Credits = Annotated[int, Field(ge=0)]
-
-
-class Strict(BaseModel):
-    """The base of all models: unknown keys and wrong types are errors, and values are immutable."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class PicklistFlag(Strict):
@@ -125,118 +111,6 @@ class PersonFields(Strict):
         return frozenset(name for _, name in self.mapped() if isinstance(name, str))
 
 
-class WritePolicy(StrEnum):
-    """Whether a field that already has a value may be overwritten."""
-
-    IF_EMPTY = "if_empty"
-    OVERWRITE = "overwrite"
-
-
-class PhoneFormat(StrEnum):
-    """The format in which a phone number is written."""
-
-    E164 = "e164"
-    INTERNATIONAL = "international"
-    AS_GIVEN = "as_given"
-
-
-class ChannelStamp(Strict):
-    """Fields for the origin of one channel's value, written together with the value."""
-
-    source: FieldName | None = Field(default=None, description="The provider that delivered this value.")
-    at: FieldName | None = Field(default=None, description="Date and time at which the value was written.")
-    run: FieldName | None = Field(default=None, description="The id of the run that wrote the value.")
-
-    def fields(self) -> Iterator[tuple[str, str]]:
-        """The mapped stamps, as (stamp, field)."""
-        for stamp in type(self).model_fields:
-            name = getattr(self, stamp)
-            if name is not None:
-                yield stamp, name
-
-
-class ChannelMapping(Strict):
-    """One channel: its providers, and the field that receives the value."""
-
-    sources: tuple[str, ...] = Field(
-        alias="from",
-        min_length=1,
-        strict=False,
-        description="Providers in the order in which they are queried; the next one only if the one before ended "
-        "without a value.",
-    )
-    field: FieldName = Field(description="The field that receives the value.")
-    write: WritePolicy = Field(
-        default=WritePolicy.IF_EMPTY,
-        strict=False,
-        description="if_empty writes only into an empty field; overwrite also replaces a value, unless a person has "
-        "changed it since.",
-    )
-    empty_when: FieldName | None = Field(
-        default=None, description="If this field is set, the value counts as empty (for example, a bounced email)."
-    )
-    status: FieldName | None = Field(default=None, description="Field that receives the channel's status.")
-    opt_out: FieldName | None = Field(
-        default=None, description="If this field is true, nothing is bought and nothing is written."
-    )
-    stamp: ChannelStamp | None = Field(
-        default=None, description="Fields for the source, the time and the run of this channel's value; all optional."
-    )
-
-    def stamps(self) -> Iterator[tuple[str, str]]:
-        """The mapped stamps of the value, as (stamp, field)."""
-        return self.stamp.fields() if self.stamp is not None else iter(())
-
-    @property
-    def is_email(self) -> bool:
-        """Whether the channel's values are email addresses, which are compared without case."""
-        return True
-
-
-class EmailChannel(ChannelMapping):
-    """A channel whose values are email addresses."""
-
-
-class PhoneChannel(ChannelMapping):
-    """The channel whose values are phone numbers."""
-
-    format: PhoneFormat = Field(
-        default=PhoneFormat.E164,
-        strict=False,
-        description="e164 (+14155550123), international (+1 415-555-0123) or as_given; a number that cannot be "
-        "parsed is written as given.",
-    )
-    default_region: str | None = Field(
-        default=None, pattern=_REGION, description="Country of numbers without +, such as US."
-    )
-
-    @property
-    def is_email(self) -> bool:
-        """False: phone numbers are compared as written."""
-        return False
-
-
-class Channels(Strict):
-    """The channels to buy; leave a channel out to buy nothing."""
-
-    work_email: EmailChannel | None = Field(default=None, description="The business email address.")
-    personal_email: EmailChannel | None = Field(default=None, description="The private email address.")
-    phone: PhoneChannel | None = Field(default=None, description="The mobile phone number.")
-
-    @cached_property
-    def _mapped(self) -> dict[Channel, ChannelMapping]:
-        found = {channel: getattr(self, channel.value) for channel in CONTACT_CHANNELS}
-        return {channel: rules for channel, rules in found.items() if rules is not None}
-
-    def items(self) -> Iterable[tuple[Channel, ChannelMapping]]:
-        """The mapped channels, in a fixed order."""
-        return self._mapped.items()
-
-    def get(self, channel: Channel) -> ChannelMapping | None:
-        """The mapping of a channel; None if it is not mapped."""
-        return self._mapped.get(channel)
-
-
 class Stamp(Strict):
     """Fields for the time, source and error of an enrichment; all optional."""
 
@@ -294,7 +168,7 @@ class MappingFile(Strict):
     added_keys: ClassVar[frozenset[str]] = frozenset()  # keys of identifiers that only some installations have
 
     version: Literal[1] = Field(description="The version of this file format: 1.")
-    name: str = Field(pattern=_MAPPING_NAME, description="The mapping's name in commands and reports.")
+    name: str = Field(pattern=MAPPING_NAME, description="The mapping's name in commands and reports.")
     crm: str = Field(default="", description="The CRM of this mapping.")
     object: FieldName = Field(description="The CRM's object, such as Lead.")
     select: Select = Field(description="The records to enrich.")

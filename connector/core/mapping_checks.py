@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from connector.core.mapping import KeyPath, MappingFile, PicklistFlag, written_keys
+from connector.core.mapping import MappingFile, PicklistFlag, written_keys
+from connector.core.mapping_base import KeyPath
 from connector.core.model import Channel
 from connector.core.spelling import did_you_mean
 

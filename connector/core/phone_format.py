@@ -5,7 +5,7 @@ import re
 import phonenumbers
 from phonenumbers import CountryCodeSource, PhoneNumber
 
-from connector.core.mapping import PhoneFormat
+from connector.core.mapping_channels import PhoneFormat
 from connector.core.phone_parsing import parse
 from connector.core.phones import Dialled, split
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connector.core.durations import duration_in_words
-from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
+from connector.core.mapping import MappingFile
+from connector.core.mapping_channels import ChannelMapping, WritePolicy
 from connector.core.model import (
     Channel,
     CrmRecord,

@@ -1,6 +1,6 @@
 """Compares and formats values in the form that the CRM stores, so that every difference is a real one."""
 
-from connector.core.mapping import ChannelMapping, PhoneChannel
+from connector.core.mapping_channels import ChannelMapping, PhoneChannel
 from connector.core.model import FieldValue
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from connector.core.mapping import ChannelMapping, MappingFile, WritePolicy
+from connector.core.mapping import MappingFile
+from connector.core.mapping_channels import ChannelMapping, WritePolicy
 from connector.core.model import (
     OPEN_OUTCOMES,
     Channel,

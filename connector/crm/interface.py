@@ -11,7 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from connector.core.mapping import KeyPath, MappingFile
+from connector.core.mapping import MappingFile
+from connector.core.mapping_base import KeyPath
 from connector.core.model import CrmRecord, FieldValue
 from connector.core.values import stored_form
 

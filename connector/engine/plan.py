@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from connector.core.mapping import WritePolicy
+from connector.core.mapping_channels import WritePolicy
 from connector.core.model import Channel, CrmRecord, Identifier, Person, Result
 from connector.core.person import Source
 from connector.core.plan import (

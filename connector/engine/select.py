@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from connector.core.crm_api import CrmApi
 from connector.core.errors import CrmRefusedError
-from connector.core.mapping import MappingFile, WritePolicy
+from connector.core.mapping import MappingFile
+from connector.core.mapping_channels import WritePolicy
 from connector.core.model import CrmRecord, Person
 from connector.core.person import person_of
 from connector.core.plan import AttachToPending, Buy, Decision, Reuse

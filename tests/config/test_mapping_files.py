@@ -8,7 +8,8 @@ from mapping_pages import MAPPINGS, PAGE, channels_of, load, problems, spoilt
 from connector.app.mappings import CATALOG
 from connector.config.mapping_file import load_mapping
 from connector.core.errors import MappingError
-from connector.core.mapping import FixedValue, Order, PhoneFormat, PicklistFlag, WritePolicy
+from connector.core.mapping import FixedValue, Order, PicklistFlag
+from connector.core.mapping_channels import PhoneFormat, WritePolicy
 from connector.core.model import Channel
 
 TOP = "channels, crm, limits, name, object, person, schedule, select, stamp, statuses, version"

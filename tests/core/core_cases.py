@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from connector.app.mappings import CATALOG
 from connector.core.identifiers import LINKEDIN
-from connector.core.mapping import ChannelMapping, MappingFile
+from connector.core.mapping import MappingFile
+from connector.core.mapping_channels import ChannelMapping
 from connector.core.model import (
     Channel,
     CrmRecord,

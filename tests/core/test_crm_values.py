@@ -5,7 +5,7 @@ from core_cases import mapping_of, rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.core.mapping import PhoneFormat
+from connector.core.mapping_channels import PhoneFormat
 from connector.core.model import Channel, CrmRecord, FieldValue, Outcome, Prices, outcome_of_record
 from connector.core.phone_format import format_phone
 from connector.core.values import outgoing, same, stored_form

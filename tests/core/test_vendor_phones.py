@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.core.limits import MAX_VENDOR_ID_CHARACTERS
-from connector.core.mapping import PhoneFormat
+from connector.core.mapping_channels import PhoneFormat
 from connector.core.model import Channel
 from connector.core.phone_format import format_phone
 from connector.core.phones import MAX_PHONE_CHARACTERS, phone_of

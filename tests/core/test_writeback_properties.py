@@ -4,7 +4,8 @@ from core_cases import WRITTEN_NOW, changed, mapping_of, record_of, rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.core.mapping import MappingFile, WritePolicy
+from connector.core.mapping import MappingFile
+from connector.core.mapping_channels import WritePolicy
 from connector.core.model import Channel, CrmRecord, Outcome
 from connector.core.values import same
 from connector.core.writeback import ChannelResult, WriteRules
