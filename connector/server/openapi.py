@@ -19,6 +19,9 @@ _ERRORS = {
     "415": "The body is not application/json.",
     "503": "The request could not be stored or read; send it again.",
 }
+RECORD_PATH = "/v1/enrichments/{mapping}/{record}"
+# In lower case: the names of an imported operation and its inputs are then the same in every version of the importer.
+RECORD_OPERATION = "requestrecord"
 _REFUSALS = ("400", "401", "408", "409", "413", "415", "503")
 
 
@@ -39,6 +42,7 @@ def document(version: str, server_url: str = "") -> dict[str, Any]:
         "servers": [{"url": server_url}] if server_url else [],
         "paths": {
             "/v1/enrichments": {"post": _ask()},
+            RECORD_PATH: {"post": _ask_record()},
             "/v1/enrichments/{request_id}": {"get": _look()},
         },
         "components": {
@@ -46,6 +50,31 @@ def document(version: str, server_url: str = "") -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"token": []}],
+    }
+
+
+def record_document(version: str, server_url: str) -> dict[str, Any]:
+    """Build the document of the operation for one record alone, which a flow calls without any generated type."""
+    whole = document(version, server_url)
+    kept = {name: whole["components"]["schemas"][name] for name in ("Accepted", "Error")}
+    return {
+        **whole,
+        "paths": {RECORD_PATH: {"post": _ask_record()}},
+        "components": {**whole["components"], "schemas": kept},
+    }
+
+
+def _ask_record() -> dict[str, Any]:
+    inputs = {"mapping": "Name of the mapping file.", "record": "The record's id."}
+    return {
+        "operationId": RECORD_OPERATION,
+        "summary": "Request the enrichment of one record",
+        "description": "The record needs no flag. The request has no body.",
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "description": words, "schema": {"type": "string"}}
+            for name, words in inputs.items()
+        ],
+        "responses": {"202": _answer("Accepted and stored.", "Accepted"), **_errors("400", "401", "408", "413", "503")},
     }
 
 

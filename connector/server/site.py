@@ -81,6 +81,7 @@ class Site:
         """Build the ASGI application."""
         routes: list[tuple[str, str, Handler]] = [
             ("POST", "/v1/enrichments", self._ask),
+            ("POST", openapi.RECORD_PATH, self._ask_record),
             ("GET", "/v1/enrichments/{request_id}", self._look),
             *(("POST", route.path, self._message(crm, route)) for crm, route in ROUTES.items()),
             ("POST", "/v1/callbacks/{provider}/{token}", self._callback),
@@ -119,6 +120,13 @@ class Site:
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
         accepted = await _stored(lambda: self._inbound.ask(asked.mapping, asked.record_ids, asked.request_id))
+        return _json(bodies.Accepted(**asdict(accepted)), 202)
+
+    async def _ask_record(self, request: Request) -> Response:
+        require_token(request, self._secrets.token)
+        await body_of(request, MOST_REQUEST_BYTES)  # some clients send an empty object; it is not read
+        mapping, record = (str(request.path_params[name]) for name in ("mapping", "record"))
+        accepted = await _stored(lambda: self._inbound.ask(mapping, [record]))
         return _json(bodies.Accepted(**asdict(accepted)), 202)
 
     async def _look(self, request: Request) -> Response:

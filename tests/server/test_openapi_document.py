@@ -81,7 +81,21 @@ def test_every_operation_has_a_name_and_json_answers(document: dict[str, Any]) -
             assert set(answer["content"]) == {"application/json"}, (path, method, status)
             name = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             assert document["components"]["schemas"][name]["type"] == "object"
-    assert len(names) == len(set(names)) == 2
+    assert len(names) == len(set(names)) == 3
+
+
+def test_the_operation_for_one_record_has_a_document_of_its_own() -> None:
+    """A flow needs no generated type for it: its inputs are texts in the path, and it has no body."""
+    found = openapi.record_document(VERSION, "https://connector.example.com")
+    OpenAPIV30SpecValidator(found).validate()
+    ((path, operation),) = [(path, one["post"]) for path, one in found["paths"].items()]
+    assert "requestBody" not in operation
+    assert operation["operationId"] == operation["operationId"].lower()
+    assert {one["name"]: one["schema"]["type"] for one in operation["parameters"]} == {
+        "mapping": "string",
+        "record": "string",
+    }
+    assert all(f"{{{one['name']}}}" in path for one in operation["parameters"])
 
 
 def test_descriptions_are_short(document: dict[str, Any]) -> None:
@@ -91,7 +105,8 @@ def test_descriptions_are_short(document: dict[str, Any]) -> None:
 
 
 def test_routes_that_flows_do_not_call_are_left_out(document: dict[str, Any]) -> None:
-    assert set(document["paths"]) == {"/v1/enrichments", "/v1/enrichments/{request_id}"}
+    paths = ("", "/{mapping}/{record}", "/{request_id}")
+    assert set(document["paths"]) == {f"/v1/enrichments{path}" for path in paths}
     for word in ("outbound", "callback", "metrics", "secret"):
         assert word not in str(document).lower()
 

@@ -33,6 +33,32 @@ def test_a_request_is_stored_and_answered_202(server: ServerHarness) -> None:
     assert server.wakes == 1
 
 
+def test_one_record_can_be_requested_without_a_body(server: ServerHarness) -> None:
+    for content in (b"", b"{}"):
+        response = server.client.post(f"{ASK}/lead/{SHORT}", content=content, headers=BEARER)
+        assert response.status_code == 202
+        assert (response.json()["accepted"], response.json()["duplicate"]) == (1, False)
+    assert set(server.asked()) == {("lead", FULL)}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [(f"lead/{SAID}", 400), (f"{SAID}/{SHORT}", 400), (f"contact/{SHORT}", 400), (f"lead/{SHORT}/more", 404)],
+)
+def test_a_wrong_record_or_mapping_in_the_path_is_refused(server: ServerHarness, path: str, status: int) -> None:
+    response = server.client.post(f"{ASK}/{path}", headers=BEARER)
+    assert response.status_code == status
+    assert SAID not in response.text
+    assert server.asked() == []
+
+
+def test_one_record_needs_the_token(server: ServerHarness) -> None:
+    assert server.client.post(f"{ASK}/lead/{SHORT}").status_code == 401
+    large = server.client.post(f"{ASK}/lead/{SHORT}", content=b"x" * 200_000, headers=BEARER)
+    assert large.status_code == 413
+    assert server.asked() == []
+
+
 def test_a_repeated_request_is_a_duplicate(server: ServerHarness) -> None:
     server.ask(lead(1), lead(2), request_id="flow-1")
     again = server.ask(lead(1), lead(2), request_id="flow-1")
