@@ -11,6 +11,8 @@ requests from this machine.
     POST   /_control/faults             one fault, or a list of them: the attributes of `Fault`
     DELETE /_control/faults             disarm all
     GET    /_control/records?object=X   {"records": [...]} of one Salesforce object
+    POST   /_control/records            {"object": "Lead", "values": {...}, "ids": [...] or "limit": n}: a person edits
+                                        these records, or the first n, in the browser
     POST   /_control/advance            {"seconds": n}: move the simulated time
 """
 
@@ -26,6 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.simulator.faults import Fault
+from connector.simulator.salesforce.errors import RecordError
 
 if TYPE_CHECKING:
     from connector.simulator.server import Simulator
@@ -91,6 +94,7 @@ def _application(simulator: "Simulator") -> Starlette:
     with_body = [
         Route(f"{PREFIX}/faults", control.arm, methods=["POST"]),
         Route(f"{PREFIX}/advance", control.advance, methods=["POST"]),
+        Route(f"{PREFIX}/records", control.edit, methods=["POST"]),
     ]
     return Starlette(routes=[*plain, *with_body])
 
@@ -153,6 +157,18 @@ class _Control:
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
         return JSONResponse({"armed": len(faults)})
+
+    async def edit(self, request: Request) -> Response:
+        try:
+            given = await request.json()
+            org, name, values = self.simulator.salesforce.org, given["object"], dict(given["values"])
+            ids = [str(row["Id"]) for row in org.records(name) if not row.get("IsDeleted")][: given.get("limit", 0)]
+            edited = list(given.get("ids", ids))
+            for record_id in edited:
+                org.edit(name, record_id, values)
+        except (ValueError, TypeError, KeyError, RecordError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
+        return JSONResponse({"edited": len(edited)})
 
     async def advance(self, request: Request) -> Response:
         try:

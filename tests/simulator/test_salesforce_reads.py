@@ -135,7 +135,7 @@ def test_describe_shows_the_users_access(driver: Driver) -> None:
     assert [choice["value"] for choice in fields["Enrichment__c"]["picklistValues"]] == ["RequestedRecord", "Done"]
     assert fields["Score__c"]["type"] == "double"
     assert {entry["name"] for entry in (driver.sf.describe() or {})["sobjects"]} == {
-        *("Lead", "Contact", "Account", "User", "RecordType")
+        *("Lead", "Contact", "Account", "User", "RecordType", "PermissionSet", "PermissionSetAssignment")
     }
 
 

@@ -15,7 +15,7 @@ _STANDARD_ELSEWHERE = frozenset(
     {
         *("asset", "attachment", "campaign", "campaignmember", "case", "contentdocument", "contentversion", "contract"),
         *("event", "feeditem", "group", "individual", "note", "opportunity", "opportunitycontactrole", "order"),
-        *("organization", "permissionset", "permissionsetassignment", "pricebook2", "product2", "profile", "quote"),
+        *("organization", "pricebook2", "product2", "profile", "quote"),
         *("report", "solution", "task", "userrole"),
     }
 )

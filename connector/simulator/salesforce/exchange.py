@@ -62,6 +62,7 @@ class Answer:
     Attributes:
         body: sent as JSON; None for an empty body.
         text: sent as CSV instead of a JSON body.
+        xml: sent as XML instead of a JSON body.
         status: HTTP status.
         headers: additional headers.
         rows: the number of records read, or sent to be saved.
@@ -72,6 +73,7 @@ class Answer:
     body: object = None
     status: int = 200
     text: str | None = field(default=None, kw_only=True)
+    xml: str | None = field(default=None, kw_only=True)
     headers: Mapping[str, str] = field(default_factory=dict)
     rows: int = 0
     read: tuple[tuple[str, str], ...] = ()

@@ -1,13 +1,14 @@
 """The standard fields of Lead, Contact, Account, User and RecordType, one per line.
 
 Names, types, lengths, labels and rights come from the Object Reference and recorded describes (API 59.0); a test
-compares them with the recordings. A line is `name | type length | label | notes`. Notes, in any order:
+compares them with the recordings. Opt-outs can be hidden, for recorded describes lack them. A line is
+`name | type length | label | notes`. Notes, in any order:
 
     !              not nillable                      ro, create, update   the only rights of the API; none: both
     >Account       the object that it points to      in:Address           part of that compound field
     =a;b           values of a picklist              =!a;b                the same, restricted; `a/b`: value/label
     :text          default of a new record           rel:Name             relationship name, if it is not the usual one
-    +              not permissionable, though optional and writable       -   permissionable, though read-only
+    +              not permissionable, though optional and writable       -   permissionable, though not by the rule
 """
 
 from connector.simulator.salesforce.schema import Field
@@ -54,9 +55,9 @@ EmailBouncedReason | string 255 | Email Bounced Reason | + {rights}
 EmailBouncedDate | datetime | Email Bounced Date | + {rights}
 """
 _CONSENT = """
-HasOptedOutOfEmail | boolean | Email Opt Out | ! :false
-HasOptedOutOfFax | boolean | Fax Opt Out | ! :false
-DoNotCall | boolean | Do Not Call | ! :false
+HasOptedOutOfEmail | boolean | Email Opt Out | ! - :false
+HasOptedOutOfFax | boolean | Fax Opt Out | ! - :false
+DoNotCall | boolean | Do Not Call | ! - :false
 """
 
 
@@ -238,6 +239,28 @@ Title | string 80 | Title
 Department | string 80 | Department
 Alias | string 8 | Alias | !
 IsActive | boolean | Active | ! :true
+OwnerId | reference 18 | Owner ID | ro >User
+"""
+    + _SYSTEM
+)
+
+PERMISSION_SET = (
+    """
+Id | id 18 | Permission Set ID | ! ro
+IsDeleted | boolean | Deleted | ! ro :false
+Name | string 80 | Permission Set Name | !
+Label | string 80 | Permission Set Label | !
+OwnerId | reference 18 | Owner ID | ro >User
+"""
+    + _SYSTEM
+)
+
+PERMISSION_SET_ASSIGNMENT = (
+    """
+Id | id 18 | Permission Set Assignment ID | ! ro
+IsDeleted | boolean | Deleted | ! ro :false
+AssigneeId | reference 18 | Assignee ID | ! >User
+PermissionSetId | reference 18 | Permission Set ID | ! >PermissionSet
 OwnerId | reference 18 | Owner ID | ro >User
 """
     + _SYSTEM

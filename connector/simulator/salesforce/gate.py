@@ -55,6 +55,7 @@ _BEFORE = frozenset({"drop_before", "status", "html", "expire_token"})
 _AFTER = frozenset({"drop_after", "status", "html", "truncated", "cut_body", "delay"}) | EDGE_ACTIONS
 ACTIONS = _BEFORE | _AFTER | STANDING_ACTIONS | JOB_ACTIONS | {"row_error"}
 _CSV = "text/csv;charset=UTF-8"
+_XML = "text/xml;charset=UTF-8"
 _JSON = "application/json;charset=UTF-8"
 
 
@@ -155,6 +156,8 @@ class Gate:
             headers["Sforce-Limit-Info"] = f"api-usage={self._org.daily_used}/{self._org.daily_limit}"
         if answer.text is not None:
             return Response(answer.text, answer.status, headers, media_type=_CSV)
+        if answer.xml is not None:
+            return Response(answer.xml, answer.status, headers, media_type=_XML)
         if answer.body is None:
             return Response(status_code=answer.status, headers=headers)
         return _json_response(answer.body, answer.status, headers)

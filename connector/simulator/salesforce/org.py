@@ -224,6 +224,14 @@ class Org:
             for record_id, row in table.rows.items():
                 table.rows[record_id] = row | {new.name: row.get(new.name, new.default)}
 
+    def remove_field(self, object_name: str, name: str) -> None:
+        """Delete a custom field with its values."""
+        with self.guard:
+            table = self._table(object_name)
+            table.kind.remove(name)
+            for record_id, row in table.rows.items():
+                table.rows[record_id] = {key: value for key, value in row.items() if key != name}
+
     def hide_field(self, object_name: str, field_name: str) -> None:
         """Revoke the API user's read access to a field: for the API, it does not exist."""
         with self.guard:

@@ -165,6 +165,12 @@ class ObjectType:
         """Add a field, or replace the one with its name."""
         self._fields[field.name.lower()] = field
 
+    def remove(self, name: str) -> None:
+        """Remove a custom field."""
+        del self._fields[name.lower()]
+        self._hidden.discard(name.lower())
+        self._read_only.discard(name.lower())
+
     def restrict(self, name: str, choices: tuple[str, ...]) -> None:
         """Make a picklist refuse every other value."""
         self.add(replace(self.need(name), choices=choices, restricted=True))

@@ -1,9 +1,9 @@
 """The simulated Salesforce: an org with its REST API over HTTP.
 
 It is built from Salesforce's documentation and recorded answers, not from the connector's requests. Operation names for
-faults and counters: token, versions, resources, limits, describe_global, describe_basic, describe, query, query_all,
-query_more, retrieve_one, retrieve_many, create_one, update_one, update_many; those of bulk jobs
-are in `ingest.py` and `query_jobs.py`. The fault actions are listed in `gate.py`.
+faults and counters: token, metadata, assign_permission_set, versions, resources, limits, describe_global,
+describe_basic, describe, query, query_all, query_more, retrieve_one, retrieve_many, create_one, update_one,
+update_many; those of bulk jobs are in `ingest.py` and `query_jobs.py`. The fault actions are listed in `gate.py`.
 """
 
 import re
@@ -27,6 +27,7 @@ from connector.simulator.salesforce.gate import ACTIONS, Gate, error_response, o
 from connector.simulator.salesforce.ids import IdSequence
 from connector.simulator.salesforce.ingest import Ingest
 from connector.simulator.salesforce.jobs import Pace
+from connector.simulator.salesforce.metadata import Metadata
 from connector.simulator.salesforce.org import Org
 from connector.simulator.salesforce.query_jobs import QueryJobs
 from connector.simulator.salesforce.reading import Reading
@@ -61,6 +62,7 @@ class SalesforceSite:
         tokens: the valid access tokens.
         pace: the time that bulk jobs take.
         ingest: the ingest jobs.
+        metadata: the components that were created by the Metadata API.
         login: the token endpoint; its attributes decide who may log in (`login.clients`, `login.jwt_public_key`, ...).
         actions: the supported fault actions.
     """
@@ -74,6 +76,7 @@ class SalesforceSite:
         self.pace = Pace()
         ids = IdSequence("750")
         self.ingest = Ingest(self.org, faults, ids, self.pace)
+        self.metadata = Metadata(self.org, self.tokens)
         query_jobs = QueryJobs(self.org, faults, ids, self.pace)
         for jobs in (self.ingest, query_jobs):
             self.org.guard.before_entry(jobs.settle)
@@ -81,6 +84,7 @@ class SalesforceSite:
         operations = [
             *self.login.operations(),
             *Reading(self.org, VERSIONS).operations(),
+            *self.metadata.operations(),
             *Writing(self.org).operations(),
             *self.ingest.operations(),
             *query_jobs.operations(),

@@ -4,7 +4,16 @@ The custom fields are those of the shipped mappings: the two unlock statuses are
 status never blocks a write.
 """
 
-from connector.simulator.salesforce.fields import ACCOUNT, CONTACT, LEAD, RECORD_TYPE, USER, standard_fields
+from connector.simulator.salesforce.fields import (
+    ACCOUNT,
+    CONTACT,
+    LEAD,
+    PERMISSION_SET,
+    PERMISSION_SET_ASSIGNMENT,
+    RECORD_TYPE,
+    USER,
+    standard_fields,
+)
 from connector.simulator.salesforce.schema import Field, ObjectType
 
 _STATUSES = ("Requested", "Found", "Not Found", "Failed")
@@ -43,6 +52,8 @@ def standard_objects() -> tuple[ObjectType, ...]:
         ObjectType("Contact", "003", standard_fields(CONTACT) + ENRICHMENT),
         ObjectType("Account", "001", standard_fields(ACCOUNT)),
         ObjectType("User", "005", standard_fields(USER), writable=False),
+        ObjectType("PermissionSet", "0PS", standard_fields(PERMISSION_SET), label="Permission Set", writable=False),
+        ObjectType("PermissionSetAssignment", "0Pa", standard_fields(PERMISSION_SET_ASSIGNMENT)),
         ObjectType("RecordType", "012", standard_fields(RECORD_TYPE), label="Record Type", writable=False),
     )
 
