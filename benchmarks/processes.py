@@ -1,5 +1,6 @@
 """Runs commands in processes of their own, and reads their CPU and memory from the system."""
 
+import json
 import os
 import subprocess
 import sys
@@ -77,7 +78,7 @@ class Running:
         self._err.close()
         if code not in allowed:
             sys.stderr.write(errors)
-            last = (errors.strip().splitlines() or ["no message"])[-1]
+            last = (errors.strip().splitlines() or [_of_report(out) or "no message"])[-1]
             raise CommandError(f"`{self._name}` ended with exit code {code}: {last}")
         return Usage(used.ru_utime + used.ru_stime, wall_s, used.ru_maxrss / UNIT_PER_MB, out, code)
 
@@ -86,6 +87,15 @@ class Running:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+
+def _of_report(out: str) -> str:
+    """Why a run stopped and what became of its records, if the output is a run's report."""
+    try:
+        report = json.loads(out)
+        return f"stopped: {report['stopped']}, outcomes: {report['outcomes']}, reasons: {report['reasons']}"[:1000]
+    except (ValueError, TypeError, KeyError):
+        return ""
 
 
 def run(
