@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from connector.config import (
@@ -141,21 +142,27 @@ def configure(env_file: Path | None) -> Configured:
     return found.configured
 
 
-def survey(env_file: Path | None) -> Survey:
-    """Read every setting and collect every problem."""
+def survey(env_file: Path | None, answers: Mapping[str, str] = MappingProxyType({})) -> Survey:
+    """Read every setting and collect every problem.
+
+    Args:
+        env_file: the settings file, if any.
+        answers: settings that are not in a file yet, by documented name; they win.
+    """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it logs full addresses, with LinkedIn names
     values = read_values(env_file, prefixes=SETTING_PREFIXES)
     problems = [*values.problems, *values.unknown(known_settings())]
-    settings, wrong = read_group(Settings, values.texts)
-    problems += wrong + read_group(ReservedSettings, values.texts)[1]
-    crms, wrong = _read_groups({name: crm.settings for name, crm in CRMS.items()}, values.texts)
+    texts = {**values.texts, **answers}
+    settings, wrong = read_group(Settings, texts)
+    problems += wrong + read_group(ReservedSettings, texts)[1]
+    crms, wrong = _read_groups({name: crm.settings for name, crm in CRMS.items()}, texts)
     problems += wrong
-    providers, wrong = _read_groups({name: entry.settings for name, entry in REGISTRY.items()}, values.texts)
+    providers, wrong = _read_groups({name: entry.settings for name, entry in REGISTRY.items()}, texts)
     problems += wrong
     configured = Configured(settings, crms, providers, env_file, network_settings(env_file))
     problems += _addresses(configured)
     problems += _time_scale(configured)
-    return Survey(configured, tuple(problems), tuple(sorted(_unused_settings() & set(values.texts))))
+    return Survey(configured, tuple(problems), tuple(sorted(_unused_settings() & set(texts))))
 
 
 def _read_groups(

@@ -26,6 +26,7 @@ from connector.crm.registry import CRMS
 from connector.providers.registry import BUILT_IN
 from connector.simulator.clock import SimClock
 from connector.simulator.fitting import MappedObject, UnfitError, fields_of, fit
+from connector.simulator.new_org import forget_connector
 from connector.simulator.salesforce.ids import new_organization_id
 from connector.simulator.salesforce.schema import Field
 from connector.simulator.seed import seed_bulk, seed_demo
@@ -182,6 +183,12 @@ def next_command(env_file: Path, mappings: Sequence[str]) -> str:
     return shlex.join(words if is_here and env_file.name == ENV_FILE else [*words, "--env-file", str(env_file)])
 
 
+def init_command(env_file: Path) -> str:
+    """The command that makes a first mapping with the settings of a rehearsal."""
+    is_usual = env_file.parent.resolve() == Path.cwd().resolve() and env_file.name == ENV_FILE
+    return "connector init" if is_usual else shlex.join(["connector", "init", "--env-file", str(env_file)])
+
+
 def write_env(path: Path, settings: str) -> None:
     """Write the settings of a rehearsal to a new file that only its owner can read.
 
@@ -206,6 +213,7 @@ def simulate(
     speed: float,
     ports: Mapping[str, int],
     mappings: Sequence[str] = (),
+    new_org: bool = False,
 ) -> None:
     """Serve a simulated world until SIGINT or SIGTERM.
 
@@ -216,6 +224,7 @@ def simulate(
         speed: simulated seconds per real second.
         ports: by site; missing ones take any free port.
         mappings: mapping files whose fields the simulated org gets, as `-m` names them.
+        new_org: the org has none of the connector's fields.
 
     Raises:
         ConfigurationError: a mapping file cannot be used, or the simulated org cannot have its object.
@@ -223,6 +232,8 @@ def simulate(
     loaded = [load_mapping(name, CATALOG).mapping for name in mappings]
     seed = seed_demo if leads == 0 else lambda simulator: seed_bulk(simulator, leads)
     simulator = Simulator(SimClock(speed), seed, new_organization_id())
+    if new_org:
+        forget_connector(simulator)
     flagged: dict[str, int] = {}
     for mapping in loaded:
         try:

@@ -6,7 +6,7 @@ from io import TextIOWrapper
 
 import click
 
-from connector.cli import admin, events, history, ledger, operator, rehearse, runs, serve
+from connector.cli import admin, events, history, init, ledger, operator, provision, rehearse, runs, serve
 from connector.cli.common import add_quiet, complain, summarize
 from connector.cli.console import plain_warnings, show_usage_error
 from connector.cli.ending import ENDING, INTERRUPTED, INTERRUPTED_TEXT
@@ -32,7 +32,7 @@ def cli() -> None:
     """
 
 
-for module in (runs, serve, history, operator, ledger, admin, events, rehearse):
+for module in (init, runs, serve, history, operator, ledger, admin, provision, events, rehearse):
     for command in module.COMMANDS:
         add_quiet(command)
         summarize(command)

@@ -10,7 +10,7 @@ from rich.rule import Rule
 
 from connector.cli.common import mapping_option, out, say
 from connector.cli.live import LiveProgress
-from connector.core.errors import ConnectorError
+from connector.core.errors import ConfigurationError, ConnectorError
 from connector.report import text
 
 DEMO_SCALE = 0.01  # a minute of the vendors' time takes 0.6 s
@@ -128,6 +128,9 @@ def _cell(value: object) -> str:
     help="Seed this many plain Leads, not the demo's org.",
 )
 @click.option(
+    "--new-org", is_flag=True, help="An org without any field of the connector, to rehearse init and provision."
+)
+@click.option(
     "--speed",
     type=click.FloatRange(min=0.1, max=10_000),
     default=1.0,
@@ -147,6 +150,7 @@ def _cell(value: object) -> str:
 def simulate(
     mappings: tuple[str, ...],
     leads: int,
+    new_org: bool,
     speed: float,
     salesforce_port: int,
     lensmor_port: int,
@@ -163,6 +167,8 @@ def simulate(
     """
     from connector.app import rehearsal
 
+    if new_org and mappings:
+        raise ConfigurationError("--new-org gives an org without the fields of any mapping: leave -m out")
     if write_env is not None:
         rehearsal.refuse_existing(write_env)
 
@@ -176,13 +182,14 @@ def simulate(
         else:
             rehearsal.write_env(write_env, settings)
             say(f"Settings written to {write_env}; they are valid for these simulated sites only, until Ctrl-C.")
-            say(f"Next, in another terminal in this folder: {rehearsal.next_command(write_env, mappings)}")
+            following = rehearsal.init_command(write_env) if new_org else rehearsal.next_command(write_env, mappings)
+            say(f"Next, in another terminal in this folder: {following}")
         for name, count in flagged.items():
             say(f"Mapping {name}: {count} records of the simulated org request enrichment.")
         say(f"Control: {control} (charges, faults, requests). Ctrl-C stops.")
 
     ports = {"salesforce": salesforce_port, "lensmor": lensmor_port, "salesfinity": salesfinity_port}
-    rehearsal.simulate(announce, leads=leads, speed=speed, ports=ports, mappings=mappings)
+    rehearsal.simulate(announce, leads=leads, speed=speed, ports=ports, mappings=mappings, new_org=new_org)
     say("Stopped.")
 
 

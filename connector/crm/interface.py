@@ -18,6 +18,7 @@ from connector.core.values import stored_form
 
 if TYPE_CHECKING:
     from connector.crm.bulk import BulkApi
+    from connector.crm.provisioning import Provisioner
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,10 @@ class Crm(ABC):
     def stored(self, value: FieldValue, *, is_email: bool = False) -> FieldValue:
         """Convert a value to the form in which the CRM stores it, so that equal values compare equal."""
         return stored_form(value, is_email=is_email)
+
+    def provisioner(self) -> "Provisioner | None":
+        """Creates what mappings need in the CRM; None if the CRM's folder does not offer it."""
+        return None
 
     @abstractmethod
     def written_time(self, moment: datetime) -> FieldValue:

@@ -10,6 +10,7 @@ from pydantic import Field
 from connector.core.id_file import IdFile
 from connector.core.setting_group import SettingGroup
 from connector.crm.interface import Crm, InboundRoute
+from connector.crm.starting import Starter
 from connector.net import NetworkSettings
 
 
@@ -110,6 +111,7 @@ class CrmRegistration:
         connect: the adapter, from its settings and the rest; nothing is sent yet. Raises TypeError for settings of
             another class.
         inbound: the route that its automation calls, if it has one of its own.
+        starter: gives the first steps; None if `connector init` cannot begin with this CRM.
     """
 
     name: str
@@ -118,3 +120,4 @@ class CrmRegistration:
     settings: type[CrmSettings]
     connect: Callable[[CrmSettings, CrmConnection], Crm]
     inbound: InboundRoute | None = None
+    starter: Callable[[], Starter] | None = None

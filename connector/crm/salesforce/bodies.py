@@ -22,7 +22,7 @@ from pydantic import (
     SkipValidation,
     model_serializer,
 )
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_pascal
 
 from connector.core.body import Body
 from connector.core.limits import count_of
@@ -104,6 +104,15 @@ class JobChange(RequestBody):
     """PATCH of a job."""
 
     state: JobWord
+
+
+class RecordAssignment(RequestBody):
+    """POST `sobjects/PermissionSetAssignment`."""
+
+    model_config = ConfigDict(alias_generator=to_pascal)
+
+    assignee_id: str
+    permission_set_id: str
 
 
 class TokenRequest(Body):

@@ -26,6 +26,7 @@ from connector.net.deadline import Monotonic
 _VERSION = re.compile(r"[0-9]{1,3}\.0")
 ATTEMPTS = 5
 CSV_TYPE = "text/csv"
+_SOAP_HEADERS = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""'}
 T = TypeVar("T")
 GIVE_UP_AFTER_S = 120.0
 
@@ -38,6 +39,14 @@ NO_SCOPE = (
 
 class _TryAgainError(Exception):
     """Worth another try; the cause says why."""
+
+
+class SoapFaultError(Exception):
+    """The Metadata API refuses a request; the code is Salesforce's."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class _VersionError(ConfigurationError):
@@ -111,7 +120,7 @@ class Client:
         explain: Callable[[float, str], None] | None = None,
     ) -> None:
         self._login = login
-        self._version = version
+        self.version = version
         self._reserve_percent = reserve_percent
         self._sleep = sleep
         self._explain = explain
@@ -198,6 +207,42 @@ class Client:
             self._tokens.worked()
             return None
 
+    def soap(self, what: str, envelope: Callable[[str], bytes], read: Callable[[bytes], T]) -> T:
+        """Send one request to the Metadata API that may be repeated, and read its answer.
+
+        Args:
+            what: what is being done, for messages.
+            envelope: makes the body with an access token.
+            read: reads the answer; raises UnreadableError or SoapFaultError.
+
+        Raises:
+            SoapFaultError: Salesforce refuses the request.
+            DownError: no usable answer in several attempts.
+        """
+        url = f"https://{urlsplit(self._login.instance_url).netloc}/services/Soap/m/{self.version}"
+
+        def send(stale: str | None) -> T:
+            self._client(stale)
+            self._calls["other"] += 1
+            answer = self._session.post(url, envelope(self._token), headers=_SOAP_HEADERS)
+            found = read(answer.content)
+            self._tokens.worked()
+            return found
+
+        def attempt() -> T:
+            self._check_quota()
+            with self._turn:
+                try:
+                    return send(None)
+                except SoapFaultError as error:
+                    if error.code != "INVALID_SESSION_ID":
+                        raise
+                    return send(self._token)
+                except ExchangeError as error:
+                    raise _TryAgainError from error
+
+        return self._retried(what, attempt)
+
     def write(self, what: str, path: str, body: RequestBody, may_leave: Callable[[], bool]) -> object:
         """PATCH once: what is written must be compared again before it may be sent again.
 
@@ -247,10 +292,10 @@ class Client:
             return ConfigurationError(NO_SCOPE.format(code=f", {code}" if code else ""))
         if error.status in {404, 410} and is_first and code != SIMULATOR_LIMIT:
             offered = self._offered_versions()
-            if self._version not in offered:
+            if self.version not in offered:
                 span = f" (it offers {offered[0]} to {offered[-1]})" if offered else ""
                 return _VersionError(
-                    f"this org does not know API version {self._version}; set SALESFORCE_API_VERSION{span}"
+                    f"this org does not know API version {self.version}; set SALESFORCE_API_VERSION{span}"
                 )
         return translate(error, what, literals(request.soql or ""), is_first=is_first)
 
@@ -280,7 +325,7 @@ class Client:
                 session_id=self._token,
                 instance_url=self._login.instance_url,
                 session=self._session,
-                version=self._version,
+                version=self.version,
                 object_pairs_hook=None,
             )
         return self._salesforce

@@ -15,6 +15,7 @@ from connector.crm.salesforce.ids import SalesforceIds
 from connector.crm.salesforce.inbound_route import OUTBOUND_MESSAGES
 from connector.crm.salesforce.login import Login
 from connector.crm.salesforce.names import LABEL, NAME
+from connector.crm.starting import Starter
 
 DEFAULT_API_VERSION = "67.0"  # Summer '26
 _SECRET, _ORG_ID = "CONNECTOR_OUTBOUND_MESSAGE_SECRET", "CONNECTOR_SALESFORCE_ORG_ID"  # names of settings
@@ -112,6 +113,12 @@ def _connect(settings: CrmSettings, connection: CrmConnection) -> Crm:
     )
 
 
+def _starter() -> Starter:
+    from connector.crm.salesforce.starter import SalesforceStarter
+
+    return SalesforceStarter()
+
+
 REGISTRATION = CrmRegistration(
     name=NAME,
     label=LABEL,
@@ -119,4 +126,5 @@ REGISTRATION = CrmRegistration(
     settings=SalesforceSettings,
     connect=_connect,
     inbound=OUTBOUND_MESSAGES,
+    starter=_starter,
 )

@@ -23,6 +23,7 @@ from connector.crm.interface import (
     Usage,
     always,
 )
+from connector.crm.provisioning import Provisioner
 from connector.crm.salesforce.bodies import (
     CollectionResult,
     CollectionRow,
@@ -61,6 +62,12 @@ class SalesforceCrm(Crm):
         self._client = client
         self._objects: dict[str, ObjectInfo] = {}
         self.bulk = SalesforceBulk(client, self.describe)
+
+    def provisioner(self) -> Provisioner:
+        """A source-format package, and the Metadata API."""
+        from connector.crm.salesforce.provisioner import SalesforceProvisioner
+
+        return SalesforceProvisioner(self, self._client)
 
     def written_time(self, moment: datetime) -> FieldValue:
         """In whole seconds of UTC: `2026-11-20T10:00:00.000+0000`."""

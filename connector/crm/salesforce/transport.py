@@ -29,7 +29,7 @@ TOTAL_S = 30.0  # for a login, a describe, and whatever else Salesforce answers 
 # the answer has begun, it must end within the usual time.
 WORK_S, ANSWER_S = 130.0, TOTAL_S
 CONNECT_RETRIES = 3
-_WORKING = re.compile(r"/services/data/v[0-9.]+/(query|queryAll|composite|jobs)\b")
+_WORKING = re.compile(r"/services/(data/v[0-9.]+/(query|queryAll|composite|jobs)|Soap/m)\b")
 _USAGE = re.compile(r"(?:^|[\s,;])api-usage=([0-9]{1,12})/([0-9]{1,12})(?![0-9])")
 # Set on the session, so that they survive whatever a client library does with per-call headers.
 CONSTANT_HEADERS = {"Sforce-Auto-Assign": "FALSE", "Sforce-Call-Options": "client=crm-enrichment-connector"}
