@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from connector.app.alerts import AlertService
 from connector.app.belonging import bind
 from connector.app.configuring import DEFAULT_CRM, Configured, folder_of, survey
 from connector.app.delegation import Backfill, DelegatedRun, delegate, has_worker, turn
@@ -18,6 +19,7 @@ from connector.app.plans import PlanOrigin, check_age, check_plan, freeze, org_o
 from connector.app.serving import Serving, check_exposure, driving, serve, work
 from connector.app.wiring import connect_crm, connect_providers, open_ledger, still_at_work
 from connector.config import env_file_here
+from connector.core.alerts import RunEnd
 from connector.core.crm_api import CrmApi
 from connector.core.errors import ConfigurationError, MappingError
 from connector.core.frozen import FrozenPlan
@@ -185,7 +187,12 @@ class Application:
             override = chosen is not None and chosen.override_guards
             api = CrmApi.REST if chosen is None or flagged_ones else chosen.api
             spec = RunSpec(command, self.mappings, selections, override_guards=override, api=api)
-            return run_under_lock(services, spec)
+            return self._ended(services, run_under_lock(services, spec))
+
+    def _ended(self, services: Services, report: Report) -> Report:
+        """Send the alerts that the end of a run causes."""
+        AlertService.of(self.configured, services).run_ended(RunEnd.of(report))
+        return report
 
     def _bind(self, services: Services, *, record: bool = True) -> None:
         """Refuse a ledger of another org, vendor account or mapping."""
@@ -253,7 +260,7 @@ class Application:
             vendors = [name for name, one in self.configured.providers.items() if one.api_key is not None]
             bind(self.configured, services.ledger, services.crm, vendors, {})
             with turn(services.ledger, self._progress):
-                return undo(services, found.id)
+                return self._ended(services, undo(services, found.id))
 
     def plan(self, chosen: Backfill | None = None, *, out: Path | None = None) -> Preview:
         """Forecast a run without any effect, except for the frozen plan written to `out`."""
@@ -286,7 +293,7 @@ class Application:
             self.check(services.crm)
             self._bind(services)
             with turn(services.ledger, self._progress, self.mappings):
-                return run_pass(services, RunSpec("apply", self.mappings, {}, plan))
+                return self._ended(services, run_pass(services, RunSpec("apply", self.mappings, {}, plan)))
 
     def _mapped_sources(self, services: Services) -> dict[str, Source]:
         return {name: source for name, source in services.sources.items() if name in self._asked()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from connector.config import (
     PREFIXES,
@@ -19,7 +20,6 @@ from connector.config import (
     raise_all,
     read_group,
     read_values,
-    reserved_names,
     setting_names,
 )
 from connector.core.addresses import database_address, is_loopback
@@ -162,6 +162,7 @@ def survey(env_file: Path | None, answers: Mapping[str, str] = MappingProxyType(
     configured = Configured(settings, crms, providers, env_file, network_settings(env_file))
     problems += _addresses(configured)
     problems += _time_scale(configured)
+    problems += _alert_addresses(settings)
     return Survey(configured, tuple(problems), tuple(sorted(_unused_settings() & set(texts))))
 
 
@@ -190,7 +191,7 @@ def known_settings() -> set[str]:
 
 def _unused_settings() -> set[str]:
     """The documented names that have no effect in this version."""
-    return set(setting_names(ReservedSettings).values()) | reserved_names(REGISTRY)
+    return set(setting_names(ReservedSettings).values())
 
 
 def _addresses(configured: Configured) -> Iterator[SettingProblem]:
@@ -214,6 +215,31 @@ def _addresses(configured: Configured) -> Iterator[SettingProblem]:
     except ConfigurationError as error:
         settings.connector_database_url = ""
         yield _named("CONNECTOR_DATABASE_URL", error)
+
+
+def _alert_addresses(settings: Settings) -> Iterator[SettingProblem]:
+    """The problems with the destinations of alerts, which are secrets and are never shown."""
+    hook, server = settings.connector_alert_webhook_url, settings.connector_smtp_url
+    if hook is not None:
+        try:
+            check_url("CONNECTOR_ALERT_WEBHOOK_URL", hook.get_secret_value())
+        except ConfigurationError:
+            words = "CONNECTOR_ALERT_WEBHOOK_URL must be an https address (http only for this machine)"
+            yield SettingProblem("CONNECTOR_ALERT_WEBHOOK_URL", words)
+    if server is not None and not _is_mail_server(server.get_secret_value()):
+        words = "CONNECTOR_SMTP_URL must be smtp://user:password@host:587 or smtps://user:password@host:465"
+        yield SettingProblem("CONNECTOR_SMTP_URL", words)
+    if (server is None) is not (not settings.connector_alert_email):
+        words = "alerts by email need both CONNECTOR_ALERT_EMAIL and CONNECTOR_SMTP_URL"
+        yield SettingProblem("CONNECTOR_ALERT_EMAIL", words)
+
+
+def _is_mail_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"smtp", "smtps"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
 
 
 def _named(name: str, error: ConfigurationError) -> SettingProblem:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from connector.app.alerts import AlertService
 from connector.app.delegation import Backfill, chosen_of
 from connector.app.inbound import InboundService
 from connector.app.wiring import Configured, connect_crm
@@ -117,8 +118,9 @@ class DispatcherHost(Protocol):
         """The records of a backfill."""
 
 
-def dependencies(host: DispatcherHost, claim: Claim, stopping: Callable[[], bool]) -> Dependencies:
+def dependencies(services: Services, host: DispatcherHost, claim: Claim, stopping: Callable[[], bool]) -> Dependencies:
     """The dependencies of the dispatcher, from the application."""
+    alerts = AlertService.of(host.configured, services)
 
     def select(crm: Crm, mappings: Mapping[str, MappingFile], chosen: Mapping[str, Any]) -> Mapping[str, Selection]:
         found = chosen_of(chosen)
@@ -130,6 +132,8 @@ def dependencies(host: DispatcherHost, claim: Claim, stopping: Callable[[], bool
         select=select,
         claim=claim,
         stopping=stopping,
+        ended=alerts.run_ended,
+        look=alerts.look,
     )
 
 
@@ -137,7 +141,9 @@ def dependencies(host: DispatcherHost, claim: Claim, stopping: Callable[[], bool
 def driving(services: Services, host: DispatcherHost) -> Iterator[Driver]:
     """Run the embedded driver in a thread while the block runs."""
     driver = Driver(services.ledger)
-    dispatcher = Dispatcher(services, host.mappings, dependencies(host, driver.claim, lambda: driver.stopping))
+    dispatcher = Dispatcher(
+        services, host.mappings, dependencies(services, host, driver.claim, lambda: driver.stopping)
+    )
     thread = threading.Thread(target=driver.run, args=(dispatcher,), name="driver")
     thread.start()
     try:
@@ -166,7 +172,7 @@ def work(services: Services, host: DispatcherHost, concurrency: int, on_stop: Ca
         url.render_as_string(hide_password=False), services.ledger, list(host.mappings), concurrency, on_stop
     )
     dispatcher = Dispatcher(
-        services, host.mappings, dependencies(host, services.ledger.hold_run_lock, lambda: worker.stopping)
+        services, host.mappings, dependencies(services, host, services.ledger.hold_run_lock, lambda: worker.stopping)
     )
     try:
         worker.run(dispatcher)

@@ -1,6 +1,7 @@
 """Commands that run over records: plan, apply, sync, backfill, undo."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,21 @@ from connector.cli.common import (
 from connector.cli.live import LiveProgress
 from connector.core.crm_api import CrmApi
 from connector.report import text
+
+
+@contextmanager
+def alerting(command: str, mappings: Sequence[str], env_file: Path | None) -> Iterator[None]:
+    """Send an alert if a run within this context ends with an error; the error is raised all the same."""
+    try:
+        yield
+    except (click.ClickException, click.Abort, KeyboardInterrupt, BrokenPipeError):
+        raise
+    except Exception as error:
+        from connector.app.alerts import run_failed
+
+        run_failed(env_file, command, mappings, error)
+        raise
+
 
 where_option = click.option(
     "--where", metavar="SOQL", help="Records that meet this condition, instead of flagged ones."
@@ -105,7 +121,8 @@ def apply(ctx: click.Context, plan: Path, yes: bool, as_json: bool, env_file: Pa
         confirm(
             f"Enrich the {frozen.records.count():,} records of {terms.plan_id} for at most {costs} credits?", yes=yes
         )
-        with LiveProgress() as progress:
+        names = [found.name for found in terms.mappings]
+        with alerting("apply", names, env_file), LiveProgress() as progress:
             application = Application([found.source for found in terms.mappings], env_file, progress)
             announce(application)
             report = application.apply(frozen)
@@ -135,7 +152,7 @@ def sync(
     from connector.app.application import Application
     from connector.app.limits_view import flag_lines
 
-    with LiveProgress() as progress:
+    with alerting("sync", mappings, env_file), LiveProgress() as progress:
         application = Application(mappings, env_file, progress)
         announce(application)
         report = application.sync(override_guards=override_guards)
@@ -197,7 +214,7 @@ def backfill(
         (out() if not as_json else err()).print(text.preview(for_eyes(forecast.to_json())))
         costs = _costs(most_credits(forecast, application.mappings))
         confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
-    with LiveProgress() as progress:
+    with alerting("backfill", mappings, env_file), LiveProgress() as progress:
         application.tell(progress)
         report = application.backfill(chosen)
     show(report.to_json(), as_json=as_json, render=text.report)

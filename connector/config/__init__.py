@@ -11,7 +11,6 @@ from connector.config.settings import (
     Settings,
     read_group,
     read_settings,
-    reserved_names,
     setting_names,
 )
 
@@ -30,6 +29,5 @@ __all__ = [
     "read_group",
     "read_settings",
     "read_values",
-    "reserved_names",
     "setting_names",
 ]

@@ -3,6 +3,7 @@
 import types
 import typing
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,10 @@ class Settings(SettingGroup):
     connector_keep_days: int = Field(default=400, ge=LEAST_KEPT_DAYS, le=36_500)
     connector_public_url: str = ""
     connector_trigger_token: SecretStr | None = None
+    connector_alert_webhook_url: SecretStr | None = None
+    connector_alert_email: str = Field(default="", pattern=r"^([^@\s]+@[^@\s]+)?$")
+    connector_smtp_url: SecretStr | None = None
+    connector_alert_silence: timedelta = timedelta(days=2)
 
     @property
     def keep_days(self) -> int:
@@ -48,6 +53,11 @@ class Settings(SettingGroup):
                 f"must be at least CONNECTOR_UNDO_DAYS ({undo_days:,}): a run can be undone only with its details"
             )
         return value
+
+    @field_validator("connector_alert_silence", mode="before")
+    @classmethod
+    def _duration(cls, value: object) -> object:
+        return parse_duration(value) if isinstance(value, str) else value
 
     @field_validator("connector_poll_seconds", mode="before")
     @classmethod
@@ -69,10 +79,6 @@ class ReservedSettings(SettingGroup):
     hubspot_access_token: SecretStr | None = None
     hubspot_base_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
     hubspot_api_reserve_percent: int = Field(default=20, ge=0, le=99)
-    connector_alert_webhook_url: SecretStr | None = None
-    connector_alert_email: str = Field(default="", pattern=r"^([^@\s]+@[^@\s]+)?$")
-    connector_smtp_url: SecretStr | None = None
-    connector_alert_silence: str = "2d"
 
     @field_validator("hubspot_base_url")
     @classmethod
@@ -81,14 +87,7 @@ class ReservedSettings(SettingGroup):
             raise ValueError("must be a web address such as https://example.com")
         return value
 
-    @field_validator("connector_alert_silence")
-    @classmethod
-    def _duration(cls, value: str) -> str:
-        parse_duration(value)
-        return value
 
-
-RESERVED_BY_PROVIDER = ("CONNECTOR_ALERT_BALANCE_", "CONNECTOR_ALERT_CREDITS_PER_DAY_")  # and the provider's name
 _PATTERN_MESSAGES = {
     r"^(https?://\S+)?$": "must be a web address such as https://example.com",
     r"^([^@\s]+@[^@\s]+)?$": "must be one email address",
@@ -187,11 +186,6 @@ def plain(message: str) -> str:
     return text[0].lower() + text[1:]
 
 
-def reserved_names(providers: typing.Iterable[str]) -> set[str]:
-    """The reserved settings of these providers, such as CONNECTOR_ALERT_BALANCE_LENSMOR."""
-    return {f"{start}{name.upper()}" for start in RESERVED_BY_PROVIDER for name in providers}
-
-
 __all__ = [
     "PREFIXES",
     "ReservedSettings",
@@ -199,6 +193,5 @@ __all__ = [
     "plain",
     "read_group",
     "read_settings",
-    "reserved_names",
     "setting_names",
 ]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
 
+from connector.core.alerts import RunEnd
 from connector.core.crm_api import CrmApi
 from connector.core.errors import ConfigurationError, ConnectorError, JournalError, LockedError
 from connector.core.mapping import MappingFile
@@ -47,6 +48,8 @@ class Dependencies:
         select: returns the selections of a delegated run by mapping, from its condition, ids and limit.
         claim: holds the run lock of mappings while a block runs, or raises `LockedError`.
         stopping: whether the process should stop.
+        ended: is called at the end of each run.
+        look: is called from time to time, also without a run.
     """
 
     connect: Callable[[], Crm]
@@ -54,6 +57,8 @@ class Dependencies:
     select: Callable[[Crm, Mapping[str, MappingFile], Mapping[str, Any]], Mapping[str, Selection]]
     claim: Claim
     stopping: Callable[[], bool]
+    ended: Callable[[RunEnd], None] = lambda _end: None
+    look: Callable[[], None] = lambda: None
 
 
 class Dispatcher:
@@ -103,13 +108,14 @@ class Dispatcher:
         self._services.ledger.worker_list.deregister(self._services.owner)
 
     def purge(self) -> None:
-        """Delete old requests, jobs, workers and callback receipts."""
+        """Delete old requests, jobs, workers and callback receipts, and look for causes of alerts."""
         now, ledger = self._now(), self._services.ledger
         given_up = ledger.inbox.purge(now)
         if given_up:
             LOG.warning("requested records were given up: nothing was bought within a week", extra={"count": given_up})
         for part in (ledger.jobs, ledger.worker_list, ledger.callback_receipts):
             part.purge(now)
+        self._dependencies.look()
 
     def due(self) -> list[str]:
         """List the mappings with a due job."""
@@ -195,7 +201,7 @@ class Dispatcher:
     def _scheduled(self, name: str) -> None:
         """Make a scheduled sync; if the process stops or dies before its end, the job stays due."""
         mapping, began_at = self._mappings[name], self._now()
-        found = self._run(lambda: RunSpec("sync", {name: mapping}, {}))
+        found = self._run("sync", [name], lambda: RunSpec("sync", {name: mapping}, {}))
         if isinstance(found, ConnectorError):
             LOG.warning("a scheduled sync ended early", extra={"mapping": name, "error": str(found)})
         if mapping.schedule is not None and not self._dependencies.stopping():
@@ -220,7 +226,7 @@ class Dispatcher:
             api = CrmApi((job.chosen or {}).get("api", CrmApi.REST)) if selections else CrmApi.REST
             return RunSpec(job.command, meant, selections, budget_id=job.id, override_guards=override, api=api)
 
-        found = self._run(spec, StoredProgress(self._services.ledger.jobs, job.id))
+        found = self._run(job.command, list(meant), spec, StoredProgress(self._services.ledger.jobs, job.id))
         if isinstance(found, ConnectorError):
             jobs.end(job.id, {"error": str(found), "exit_code": found.exit_code})
             LOG.warning("a delegated run ended early", extra={"job": job.id, "error": str(found)})
@@ -255,7 +261,7 @@ class Dispatcher:
         ids = tuple(dict.fromkeys(one.crm_id for one in offered))
         selection = replace(flagged(self._mappings[name]), flag=None, ids=ids)
         spec = replace(self._spec("trigger", name, selection), budget_id=budget_id, requests=requests)
-        found = self._run(lambda: spec)
+        found = self._run("trigger", [name], lambda: spec)
         if isinstance(found, ConnectorError):
             inbox.postpone(offered, str(found), self._services.clock.later(POSTPONED_S))
             LOG.warning("requested records wait", extra={"mapping": name, "error": str(found)})
@@ -295,7 +301,7 @@ class Dispatcher:
         """Continue the open records of earlier runs, without new records."""
         no_records = replace(flagged(self._mappings[name]), flag=None, ids=())
         moved = False
-        found = self._run(lambda: self._spec("finish", name, no_records))
+        found = self._run("finish", [name], lambda: self._spec("finish", name, no_records))
         if isinstance(found, ConnectorError):
             LOG.warning("open records wait", extra={"mapping": name, "error": str(found)})
         else:
@@ -307,8 +313,16 @@ class Dispatcher:
     def _spec(self, command: str, name: str, selection: Selection) -> RunSpec:
         return RunSpec(command, {name: self._mappings[name]}, {name: selection})
 
-    def _run(self, make: Callable[[], RunSpec], progress: Progress | None = None) -> Report | ConnectorError:
+    def _run(
+        self, command: str, mappings: Collection[str], make: Callable[[], RunSpec], progress: Progress | None = None
+    ) -> Report | ConnectorError:
         """Connect to the CRM, build the run and make it; returns the report, or the error that ended it.
+
+        Args:
+            command: of the run, for alerts.
+            mappings: of the run, for alerts.
+            make: builds the run.
+            progress: by default none is shown.
 
         Raises:
             LockedError: another process has taken the run over.
@@ -321,8 +335,10 @@ class Dispatcher:
             raise
         except ConnectorError as error:
             self._disconnect()
+            self._dependencies.ended(RunEnd.failed(command, mappings, error))
             return error
         _log(report)
+        self._dependencies.ended(RunEnd.of(report))
         return report
 
     def _services_for(self, mappings: Collection[str], progress: Progress) -> Services:

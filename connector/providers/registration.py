@@ -30,6 +30,8 @@ class ProviderSettings(SettingGroup):
         credit_reserve: credits of the balance that are never spent.
         max_per_day: hard cap over all runs and workers.
         max_per_month: hard cap over all runs and workers.
+        alert_balance: a lower balance is a cause of an alert.
+        alert_credits_per_day: more credits on one day are a cause of an alert.
     """
 
     api_key: SecretStr | None = None
@@ -39,6 +41,8 @@ class ProviderSettings(SettingGroup):
     credit_reserve: int = Field(default=0, ge=0, le=MAX_CREDITS)
     max_per_day: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
     max_per_month: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
+    alert_balance: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
+    alert_credits_per_day: int | None = Field(default=None, ge=0, le=MAX_CREDITS)
 
     @classmethod
     def documented_names(cls) -> dict[str, str]:
@@ -47,6 +51,8 @@ class ProviderSettings(SettingGroup):
         return {
             "max_per_day": f"CONNECTOR_MAX_CREDITS_PER_DAY_{name}",
             "max_per_month": f"CONNECTOR_MAX_CREDITS_PER_MONTH_{name}",
+            "alert_balance": f"CONNECTOR_ALERT_BALANCE_{name}",
+            "alert_credits_per_day": f"CONNECTOR_ALERT_CREDITS_PER_DAY_{name}",
         }
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from connector.core.errors import AccountingError
 from connector.core.model import Result
+from connector.core.person import Source
 from connector.core.spend import Cap, EntryKind, Totals, tightest
 from connector.core.states import PurchaseState
 from connector.store import accounting, monthly_spend, totals
@@ -269,6 +270,11 @@ class Credits:
         """Forecast what the caps allow; only `Attempts.take` checks and holds in one transaction."""
         with self._db.read() as connection:
             return remaining_budget(connection, provider, account, run_id, rules, now)
+
+    def used_on(self, source: Source, now: datetime) -> int:
+        """The credits of a day at one account: holds without their releases."""
+        with self._db.read() as connection:
+            return totals.used(connection, source.name, source.account, (), budget_day(now)).of("day")
 
     def totals(self, run_id: str | None = None) -> dict[str, Totals]:
         """Sums by provider, for one run or for all."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from connector.store import tables as t
+from connector.store.alerts import Alerts
 from connector.store.answers import Answers
 from connector.store.attempts import Attempts
 from connector.store.bulk_jobs import BulkJobs
@@ -73,6 +74,7 @@ class Ledger:
         self.id = self._identify()
         former = path and _beside(path, ".spill")  # the journal of versions before 0.3
         self.journal = RecoveryJournal(path and path.parent, self.id, former)
+        self.alerts = Alerts(database)
         self.answers = Answers(database)
         self.attempts = Attempts(database)
         self.credits = Credits(database)

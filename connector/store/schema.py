@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from connector.core.errors import ConfigurationError
 from connector.store import tables as t
 
-HEAD_REVISION = "0014"  # the newest migration: a ledger with this revision needs none
+HEAD_REVISION = "0015"  # the newest migration: a ledger with this revision needs none
 _VERSION = sa.Table(  # Alembic's table for the revision (alembic 1.18, `MigrationContext`)
     "alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True, nullable=False)
 )

@@ -260,10 +260,10 @@ def test_doctor_checks_the_vendors_despite_a_refused_login(workspace: Workspace)
 
 
 def test_doctor_reports_a_setting_without_effect(workspace: Workspace) -> None:
-    workspace.set(CONNECTOR_ALERT_SILENCE="3d")
+    workspace.set(HUBSPOT_API_RESERVE_PERCENT="30")
     result = workspace.run("doctor", "-m", "lead")
     assert result.code == 0
-    assert "CONNECTOR_ALERT_SILENCE has no effect in this version" in result.out
+    assert "HUBSPOT_API_RESERVE_PERCENT has no effect in this version" in result.out
 
 
 def test_doctor_without_settings_names_missing_ones_and_skipped_checks(workspace: Workspace) -> None:

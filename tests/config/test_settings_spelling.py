@@ -203,9 +203,9 @@ def test_reserved_settings_are_checked_for_their_form(env: Path, subtests: pytes
 
 
 def test_reserved_settings_are_reported_as_unused(env: Path) -> None:
-    env.write_text("CONNECTOR_ALERT_SILENCE=3d\nCONNECTOR_ALERT_BALANCE_LENSMOR=5\nCONNECTOR_UNDO_DAYS=3\n")
+    env.write_text("HUBSPOT_ACCESS_TOKEN=x\nHUBSPOT_API_RESERVE_PERCENT=5\nCONNECTOR_UNDO_DAYS=3\n")
     found = survey(env)
-    assert found.unused == ("CONNECTOR_ALERT_BALANCE_LENSMOR", "CONNECTOR_ALERT_SILENCE")
+    assert found.unused == ("HUBSPOT_ACCESS_TOKEN", "HUBSPOT_API_RESERVE_PERCENT")
     assert found.problems == ()
 
 

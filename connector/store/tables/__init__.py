@@ -28,9 +28,10 @@ from connector.store.tables.records import (
     run,
     run_record,
 )
-from connector.store.tables.work import callback_receipt, job, request, request_item, worker
+from connector.store.tables.work import alert, callback_receipt, job, request, request_item, worker
 
 __all__ = [
+    "alert",
     "attempt",
     "bulk_job",
     "callback_receipt",

@@ -71,6 +71,19 @@ worker = Table(
     Column("beat_at", UtcTime, nullable=False),
 )
 
+# A cause of alerts. It stays after its end, so that it is not announced again on the same day.
+alert = Table(
+    "alert",
+    metadata,
+    Column("cause", String(300), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("is_open", sa.Boolean, nullable=False),
+    Column("sent_day", String(10)),  # of the last message that it holds
+    Column("over_day", String(10)),  # of the last message that it is over
+    Column("claimed_until", UtcTime),  # a process sends a message
+)
+
 # The receipt of a callback about a paid request; it has no effect until the vendor's own answer confirms it.
 callback_receipt = Table(
     "callback_receipt",
