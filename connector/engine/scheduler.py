@@ -107,7 +107,9 @@ class Scheduler:
         moved = self._advance(idle=True) or (self._run.services.shared and self._search())
         if moved and not self._run.out_of_time:
             return True
-        self._refresh()
+        # The next purchases may not have been read since the last ones left: that would end the series, and the run
+        # would wait beside work that it could send.
+        self._refresh(forced=self._is_sending)
         if sum(self._fill(source) for source in self._work_sources) > 0:
             return True
         return self._wait()

@@ -1,8 +1,12 @@
 """Vendor tasks that outlast a run's wait: the status in progress, the kept flag, and the later runs."""
 
+import pytest
 from harness import Harness, World, email_only, mapping, personal_only
 
 from connector.core.model import Outcome
+from connector.engine.scheduler import Scheduler
+from connector.engine.work_source import WorkSource
+from connector.store import attempts
 
 
 def test_a_stuck_task_ends_the_run_after_its_wait(world: World, harness: Harness) -> None:
@@ -183,3 +187,29 @@ def test_the_wait_begins_with_the_last_request(world: World, harness: Harness) -
     harness.wait_s = 60
     assert harness.sync().outcomes == {Outcome.DELIVERED: 12}
     assert world.clock.waited_s > 60 + 30
+
+
+def test_purchases_that_were_not_read_yet_are_sent_before_a_wait(
+    world: World, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planned purchases are read a window at a time; reads that are not forced are skipped, as right after another."""
+    usual = WorkSource.refresh
+
+    def only_forced(self: WorkSource, *, forced: bool = False) -> None:
+        if forced:
+            usual(self, forced=True)
+
+    asked: list[int] = []
+    wait = Scheduler._wait
+
+    def counted(self: Scheduler) -> bool:
+        asked.append(world.lensmor.requests.count("submitEmailUnlock"))
+        return wait(self)
+
+    monkeypatch.setattr(WorkSource, "refresh", only_forced)
+    monkeypatch.setattr(Scheduler, "_wait", counted)
+    monkeypatch.setattr(attempts, "WINDOW", 100)
+    for _ in range(250):
+        world.lead(world.person())
+    assert harness.other(email_only()).sync().outcomes == {Outcome.DELIVERED: 250}
+    assert asked[0] == 3
