@@ -1,12 +1,13 @@
 """`connector doctor`: checks everything that a run needs; a failed check does not hide the others."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from connector.app import surroundings
 from connector.app.belonging import bind
 from connector.app.configuring import DEFAULT_CRM, Survey, folder_of, survey
+from connector.app.findings import Finding
 from connector.app.limits_view import no_daily_cap_lines
 from connector.app.mappings import GivenMappings, load_mappings
 from connector.app.older_copy import older_copy_warning
@@ -25,34 +26,19 @@ from connector.engine.overdue import attention_of
 from connector.engine.select import flagged
 from connector.jobs.clock import SystemClock
 from connector.providers.interface import Provider
+from connector.store.database import sqlite_path
 from connector.store.ledger import Ledger
 
 NOT_CHECKED = "not checked, because its settings are wrong or missing (see above)"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `doctor`.
-
-    Attributes:
-        subject: the thing that was checked.
-        ok: whether a run can start with it.
-        message: the state, or the cause and the fix.
-        warning: a run can start, but this looks like a mistake.
-    """
-
-    subject: str
-    ok: bool
-    message: str
-    warning: bool = False
-
-
-def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[Finding]:
+def doctor(mapping_names: Sequence[str], env_file: Path | None = None, *, alert_test: bool = False) -> list[Finding]:
     """Check mapping files, settings, the CRM and the vendors; buys and writes nothing.
 
     Args:
         mapping_names: the values of `-m`.
         env_file: the settings file; by default `.env` in the working directory, if any.
+        alert_test: send a test message to every destination of alerts.
     """
     env_file = env_file or env_file_here()
     mappings = load_mappings(mapping_names, folder_of(env_file))
@@ -60,6 +46,8 @@ def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[F
     findings = [*_files(mappings), *_settings(found, mappings)]
     ledger = _ledger(found, findings)
     try:
+        findings += surroundings.public_address(found.configured)
+        findings += surroundings.alerts(found.configured, test=alert_test)
         findings += _own_files(found, ledger)
         providers = _providers(found, mappings, ledger, findings)
         now = datetime.now(UTC)
@@ -74,10 +62,12 @@ def doctor(mapping_names: Sequence[str], env_file: Path | None = None) -> list[F
             findings += _older_copy(ledger)
             findings += _overdue(ledger, ledger.database.clock())
             findings += _org(crm, mappings)
+            findings += _remarks(crm, mappings)
         finally:
             if crm is not None:
                 crm.close()
-        findings += _balances(providers)
+        balances = _balances(providers, findings)
+        findings += surroundings.balances_below_caps(mappings, balances)
     finally:
         ledger.close()
     return findings
@@ -110,10 +100,13 @@ def _ledger(found: Survey, findings: list[Finding]) -> Ledger:
         findings.append(Finding("ledger", ok=False, message=NOT_CHECKED))
         return ledger_in_memory()
     try:
-        return open_ledger(found.configured, throwaway=True)
+        ledger = open_ledger(found.configured, throwaway=True)
     except ConfigurationError as error:
         findings.append(Finding("ledger", ok=False, message=str(error)))
         return ledger_in_memory()
+    path = sqlite_path(found.configured.ledger_url())
+    findings += surroundings.database(found.configured, ledger, exists=path is None or path.exists())
+    return ledger
 
 
 def _own_files(found: Survey, ledger: Ledger) -> Iterator[Finding]:
@@ -262,6 +255,19 @@ def _org(crm: Crm | None, mappings: GivenMappings) -> Iterator[Finding]:
         yield from _object(crm, one.file)
 
 
+def _remarks(crm: Crm | None, mappings: GivenMappings) -> Iterator[Finding]:
+    """What the CRM's folder says about login, rights and loops; a remark that cannot be made is left out."""
+    if crm is None:
+        return
+    try:
+        found = crm.remarks([one.file.mapping for one in mappings.loaded])
+    except ConnectorError as error:
+        yield Finding(crm.label, ok=True, message=f"not all is known about the login: {error}", warning=True)
+        return
+    for one in found:
+        yield Finding(f"{crm.label} {one.subject}", ok=True, message=one.message, warning=one.is_odd)
+
+
 def _object(crm: Crm, file: LoadedMapping) -> Iterator[Finding]:
     subject = f"object {file.mapping.object}"
     try:
@@ -308,12 +314,15 @@ def _providers(found: Survey, mappings: GivenMappings, ledger: Ledger, findings:
     return connected
 
 
-def _balances(providers: dict[str, Provider]) -> Iterator[Finding]:
+def _balances(providers: dict[str, Provider], findings: list[Finding]) -> dict[str, int]:
+    """Read the balance of each provider; returns those that could be read."""
+    found: dict[str, int] = {}
     for name, provider in providers.items():
         try:
-            balance = provider.balance()
-            yield Finding(name, balance > 0, f"{balance:,} credits on the account")
+            found[name] = provider.balance()
+            findings.append(Finding(name, found[name] > 0, f"{found[name]:,} credits on the account"))
         except ConnectorError as error:
-            yield Finding(name, ok=False, message=str(error))
+            findings.append(Finding(name, ok=False, message=str(error)))
         finally:
             provider.close()
+    return found

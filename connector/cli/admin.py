@@ -15,11 +15,14 @@ from connector.report import text
 
 
 @click.command()
-@mapping_option()
+@mapping_option(required=False)
+@click.option("--alert-test", is_flag=True, help="Send a test message to every destination of alerts.")
 @json_option
 @env_option
 @click.pass_context
-def doctor(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_file: Path | None) -> None:
+def doctor(
+    ctx: click.Context, mappings: tuple[str, ...], alert_test: bool, as_json: bool, env_file: Path | None
+) -> None:
     """Check everything that a run needs, and report all problems at once, each with its fix. Buys and writes nothing.
 
     Shows the mapping files, the caps in force, the schedules and the number of flagged records.
@@ -27,10 +30,13 @@ def doctor(ctx: click.Context, mappings: tuple[str, ...], as_json: bool, env_fil
     \b
     Example:
       connector doctor -m lead -m contact
+      connector doctor -m lead --alert-test
     """
     from connector.app.doctor import doctor as examine
 
-    findings = examine(mappings, env_file)
+    if not mappings and not alert_test:
+        raise click.UsageError("name a mapping: -m FILE")
+    findings = examine(mappings, env_file, alert_test=alert_test)
     document = {
         "ok": all(found.ok for found in findings),
         "checks": [{"subject": f.subject, "ok": f.ok, "warning": f.warning, "message": f.message} for f in findings],
@@ -46,9 +52,11 @@ def _doctor(document: Mapping[str, Any]) -> RenderableType:
     ]
     wrong = sum(not check["ok"] for check in document["checks"])
     odd = sum(check["warning"] for check in document["checks"])
+    count = len(document["checks"])
     passed = f"All checks passed; {odd} to review." if odd else "All checks passed."
     problems = "1 problem" if wrong == 1 else f"{wrong} problems"
-    lines.append(Text(passed if not wrong else f"{problems} to fix before a run.", style="bold"))
+    end = passed if not wrong else f"{problems} to fix before a run."
+    lines.append(Text(f"{count} checks: {count - odd - wrong} ok, {odd} odd, {wrong} to fix. {end}", style="bold"))
     return Group(*lines)
 
 

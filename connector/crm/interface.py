@@ -71,12 +71,15 @@ class ObjectInfo:
     Attributes:
         key_prefix: the prefix of every id of the object; empty if the CRM's ids have no prefix.
         updateable: this user may edit some of its records.
+        createable, deletable: this user may create or delete records.
     """
 
     name: str
     fields: Mapping[str, FieldInfo]
     key_prefix: str = ""
     updateable: bool = True
+    createable: bool = False
+    deletable: bool = False
 
     def get(self, name: str) -> FieldInfo | None:
         """Find a field by its name in any case."""
@@ -103,6 +106,19 @@ class Problem:
     path: KeyPath
     message: str
     fatal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What an admin should know about the org or the login; it never stops a run.
+
+    Attributes:
+        is_odd: it looks like a mistake; the message has the remedy.
+    """
+
+    subject: str
+    message: str
+    is_odd: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +301,10 @@ class Crm(ABC):
     @abstractmethod
     def check(self, mapping: MappingFile) -> list[Problem]:
         """Check a mapping's fields and condition with this user's rights; returns all problems."""
+
+    def remarks(self, mappings: Sequence[MappingFile]) -> list[Remark]:  # noqa: ARG002 a CRM may have none
+        """What an admin should know beyond the checks, in the order of importance; by default nothing."""
+        return []
 
     @abstractmethod
     def login(self) -> None:

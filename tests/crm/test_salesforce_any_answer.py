@@ -36,8 +36,9 @@ from connector.crm.salesforce.bodies import (
     TokenAnswer,
     TokenRefusal,
 )
-from connector.crm.salesforce.client import Client, Request
+from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.errors import is_own_error, is_passing, translate
+from connector.crm.salesforce.request import Request
 from connector.crm.salesforce.site import SalesforceCrm
 from connector.crm.salesforce.tokens import TokenSource
 from connector.net import UnreadableError

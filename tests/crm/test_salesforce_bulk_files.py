@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connector.core.model import FieldValue
 from connector.crm.interface import FieldInfo, ObjectInfo, Update
 from connector.crm.salesforce.bulk_files import can_carry, page_of, rows_of, typed, upload_of
-from connector.crm.salesforce.client import File
+from connector.crm.salesforce.request import File
 from connector.net import UnreadableError
 
 PAGE = '"Id","Title"\n"a","x\ny"\n"b",""\n'

@@ -109,7 +109,7 @@ def flow(mapping: MappingFile, trigger: TriggerApi, version: str) -> Component:
         trigger: the operation that it calls.
         version: of the API.
     """
-    name = f"Request_Enrichment_{identifier(mapping.name)}"
+    name = flow_name(mapping)
     asks = mapping.select.asks
     value: Element = ("booleanValue", "true") if asks is True else ("stringValue", str(asks))
     place: tuple[Element, ...] = (("locationX", "0"), ("locationY", "0"))
@@ -135,6 +135,11 @@ def flow(mapping: MappingFile, trigger: TriggerApi, version: str) -> Component:
         ("status", "Draft"),
     )
     return Component("Flow", name, elements, f"when {mapping.select.flag_field} of {mapping.object} turns on; a draft")
+
+
+def flow_name(mapping: MappingFile) -> str:
+    """The API name of a mapping's flow."""
+    return f"Request_Enrichment_{identifier(mapping.name)}"
 
 
 def _action_head(place: tuple[Element, ...]) -> tuple[Element, ...]:

@@ -259,6 +259,8 @@ class Description(_Answer):
     name: Text = ""
     key_prefix: TextOnly = ""
     updateable: UnlessFalse = True
+    createable: IfTrue = False
+    deletable: IfTrue = False
     fields: Annotated[tuple[DescribedField, ...] | None, BeforeValidator(_objects)] = None
 
 

@@ -21,12 +21,13 @@ from connector.crm.interface import ObjectInfo, Rejection, Selection, Update, al
 from connector.crm.salesforce import bulk_query
 from connector.crm.salesforce.bodies import JobChange, JobInfo, JobWord, NewIngestJob
 from connector.crm.salesforce.bulk_files import can_carry, rows_of, upload_of
-from connector.crm.salesforce.client import Client, File, Request
+from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.errors import is_own_error
 from connector.crm.salesforce.ids import to_18
 from connector.crm.salesforce.library import SalesforceError
 from connector.crm.salesforce.reasons import reason_of
 from connector.crm.salesforce.rejections import rejection_of_text
+from connector.crm.salesforce.request import File, Request
 from connector.net import UnreadableError
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from connector.core.model import FieldValue
 from connector.crm.interface import ObjectInfo, Update
-from connector.crm.salesforce.client import File
+from connector.crm.salesforce.request import File
 from connector.net import UnreadableError
 
 NULL = "#N/A"

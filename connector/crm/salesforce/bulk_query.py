@@ -13,10 +13,11 @@ from connector.core.model import CrmRecord
 from connector.crm.interface import ObjectInfo, Selection
 from connector.crm.salesforce.bodies import JobChange, JobInfo, JobWord, NewQueryJob
 from connector.crm.salesforce.bulk_files import END, page_of, typed
-from connector.crm.salesforce.client import Client, Request
+from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.ids import to_18
 from connector.crm.salesforce.reasons import reason_of
 from connector.crm.salesforce.records import record_of
+from connector.crm.salesforce.request import Request
 from connector.crm.salesforce.soql import literals, whole_query
 
 WHAT = "reading records by a query job"

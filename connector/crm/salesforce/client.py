@@ -3,9 +3,10 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -17,6 +18,7 @@ from connector.crm.salesforce.bodies import ApiVersions, RequestBody
 from connector.crm.salesforce.errors import SIMULATOR_LIMIT, code_of, is_own_error, is_passing, translate
 from connector.crm.salesforce.library import Salesforce, SalesforceError, SalesforceExpiredSession
 from connector.crm.salesforce.login import Login
+from connector.crm.salesforce.request import CSV_TYPE, File, Request
 from connector.crm.salesforce.soql import literals
 from connector.crm.salesforce.tokens import TokenSource
 from connector.crm.salesforce.transport import new_session
@@ -25,7 +27,6 @@ from connector.net.deadline import Monotonic
 
 _VERSION = re.compile(r"[0-9]{1,3}\.0")
 ATTEMPTS = 5
-CSV_TYPE = "text/csv"
 _SOAP_HEADERS = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""'}
 T = TypeVar("T")
 GIVE_UP_AFTER_S = 120.0
@@ -53,49 +54,6 @@ class _VersionError(ConfigurationError):
     """The org does not know the API version, so nothing can be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request.
-
-    Attributes:
-        kind: read, write or other, for the count.
-        path: below `/services/data/vNN.N/`.
-        soql: the query, a parameter of `query` and `queryAll`; beside a body it only masks the reasons of refusals.
-        body: sent as JSON; bytes as CSV.
-        params: of the address.
-        wants_file: the answer is a CSV file.
-    """
-
-    kind: str
-    path: str
-    method: str = "GET"
-    soql: str | None = field(default=None, repr=False)
-    body: RequestBody | bytes | None = field(default=None, repr=False)
-    params: Mapping[str, str] | None = None
-    wants_file: bool = False
-
-    def arguments(self) -> dict[str, Any]:
-        """As `Salesforce.restful` takes them, without the path."""
-        found: dict[str, Any] = {"method": self.method}
-        if self.soql is not None and self.body is None:
-            found["params"] = {"q": self.soql}
-        elif self.params is not None:
-            found["params"] = self.params
-        if isinstance(self.body, bytes):
-            found |= {"data": self.body, "headers": {"Content-Type": CSV_TYPE}}
-        elif self.body is not None:
-            found["json"] = self.body.sent()
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A CSV file that Salesforce sent, with the headers of the answer."""
-
-    text: str = field(repr=False)
-    headers: Mapping[str, str]
-
-
 class Client:
     """Requests to one org; threads that share it take turns.
 
@@ -107,6 +65,10 @@ class Client:
         network: proxies and trusted certificates.
         clock: monotonic seconds, for the deadline of each request.
         explain: gets the seconds and the reason of each wait between tries.
+
+    Attributes:
+        login: how it logs in.
+        clock_skew: how far this machine's clock is ahead of Salesforce's, by the last answer; None if unknown.
     """
 
     def __init__(
@@ -119,12 +81,13 @@ class Client:
         clock: Monotonic = time.monotonic,
         explain: Callable[[float, str], None] | None = None,
     ) -> None:
-        self._login = login
+        self.login = login
         self.version = version
         self._reserve_percent = reserve_percent
         self._sleep = sleep
         self._explain = explain
-        self._session = new_session(login.instance_url, network, self._note_usage, clock)
+        self.clock_skew: timedelta | None = None
+        self._session = new_session(login.instance_url, network, self._note_answer, clock)
         self._tokens = TokenSource(login, self._session)
         self._salesforce: Salesforce | None = None
         self._token = ""
@@ -219,7 +182,7 @@ class Client:
             SoapFaultError: Salesforce refuses the request.
             DownError: no usable answer in several attempts.
         """
-        url = f"https://{urlsplit(self._login.instance_url).netloc}/services/Soap/m/{self.version}"
+        url = f"https://{urlsplit(self.login.instance_url).netloc}/services/Soap/m/{self.version}"
 
         def send(stale: str | None) -> T:
             self._client(stale)
@@ -302,7 +265,7 @@ class Client:
     def _offered_versions(self) -> list[str]:
         """The API versions that the org lists, oldest first; none where the list cannot be read."""
         self._calls["other"] += 1
-        host = urlsplit(self._login.instance_url).netloc
+        host = urlsplit(self.login.instance_url).netloc
         try:
             found = ApiVersions.read(self._session.get(f"https://{host}/services/data/").json())
         except (ExchangeError, requests.RequestException):
@@ -323,7 +286,7 @@ class Client:
             self._token = self._tokens.get(stale)
             self._salesforce = Salesforce(
                 session_id=self._token,
-                instance_url=self._login.instance_url,
+                instance_url=self.login.instance_url,
                 session=self._session,
                 version=self.version,
                 object_pairs_hook=None,
@@ -345,8 +308,9 @@ class Client:
         self._tokens.worked()
         return answer
 
-    def _note_usage(self, used: int, limit: int) -> None:
-        self._quota = (used, limit)
+    def _note_answer(self, used: tuple[int, int] | None, skew: timedelta | None) -> None:
+        self._quota = used or self._quota
+        self.clock_skew = skew if skew is not None else self.clock_skew
 
     def _check_quota(self) -> None:
         if self._quota is None:

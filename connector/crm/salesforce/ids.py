@@ -71,3 +71,10 @@ class SalesforceIds:
             IdFileError: it has no ids that can be used.
         """
         return parse_ids(decode(raw), to_18, {name: prefix_of(name) for name in objects})
+
+
+def ids_of_identity(identity: str) -> tuple[str, str]:
+    """The org's and the user's id in `https://login.salesforce.com/id/00D.../005...`; empty where there is none."""
+    org, _, user = identity.partition("/id/")[2].partition("/")
+    found = to_18(org) if org.startswith("00D") else None
+    return found or "", (to_18(user.partition("/")[0]) or "") if found else ""

@@ -1,6 +1,7 @@
 """Ways to log in, and the settings that each of them needs."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from connector.crm.salesforce.domain import domain_of
@@ -9,6 +10,14 @@ PRODUCTION, SANDBOX = "https://login.salesforce.com", "https://test.salesforce.c
 # Partitioned domains of orgs that log in at test.salesforce.com (Salesforce Help, My Domain URL formats, 2026).
 # Developer Edition (.develop), Trailhead (.trailblaze), demo and free orgs log in at login.salesforce.com.
 _SANDBOX_PARTS = frozenset({"sandbox", "scratch"})
+
+
+class LoginKind(StrEnum):
+    """The way to log in."""
+
+    CLIENT_CREDENTIALS = "client credentials"
+    JWT = "JWT bearer"
+    TOKEN = "access token"  # noqa: S105 a kind of login
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,13 @@ class Login:
     private_key_file: Path | None = None
     access_token: str | None = None
     jwt_audience: str = ""
+
+    @property
+    def kind(self) -> LoginKind:
+        """The way that is used; an access token comes first."""
+        if self.access_token:
+            return LoginKind.TOKEN
+        return LoginKind.JWT if self.username and self.private_key_file else LoginKind.CLIENT_CREDENTIALS
 
     def missing(self) -> str | None:
         """Which settings are missing, in words; None when a login is possible."""

@@ -12,11 +12,12 @@ from connector.crm.provisioning import Applied, Item, ItemState, Needed, Provisi
 from connector.crm.salesforce import automation
 from connector.crm.salesforce.access import field_access, grants, permission_set
 from connector.crm.salesforce.bodies import QueryPage, RecordAssignment
-from connector.crm.salesforce.client import Client, Request
+from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.components import Component
 from connector.crm.salesforce.library import format_soql
 from connector.crm.salesforce.metadata_api import MetadataApi
 from connector.crm.salesforce.new_fields import ENDING, NEVER_CREATED, is_creatable, new_field
+from connector.crm.salesforce.request import Request
 
 _KINDS = {
     "CustomField": "field",

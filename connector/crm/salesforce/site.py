@@ -17,6 +17,7 @@ from connector.crm.interface import (
     ObjectInfo,
     Problem,
     Rejection,
+    Remark,
     RowError,
     Selection,
     Update,
@@ -41,7 +42,7 @@ from connector.crm.salesforce.bulk import SalesforceBulk
 from connector.crm.salesforce.checks import check_fields
 from connector.crm.salesforce.client import Client
 from connector.crm.salesforce.fields import fields_of
-from connector.crm.salesforce.ids import to_18
+from connector.crm.salesforce.ids import ids_of_identity, to_18
 from connector.crm.salesforce.names import LABEL, NAME
 from connector.crm.salesforce.records import id_of, record_of
 from connector.crm.salesforce.rejections import rejection
@@ -77,6 +78,12 @@ class SalesforceCrm(Crm):
         """By the object's description, with the fix as Salesforce's set-up calls it."""
         return check_fields(self, mapping)
 
+    def remarks(self, mappings: Sequence[MappingFile]) -> list[Remark]:
+        """Login, org and user, clocks, rights beyond the need, loops."""
+        from connector.crm.salesforce.remarks import remarks
+
+        return list(remarks(self, self._client, self._identity(), mappings))
+
     def login(self) -> None:
         """Log in and read the daily quota; a user who may not read the limits has it from the headers of answers."""
         daily = Limits.read(self._client.optional("reading the limits", "limits/")).daily
@@ -86,7 +93,12 @@ class SalesforceCrm(Crm):
 
     def org_id(self) -> str:
         """From the identity address in the version's resource list, which every API user may read."""
-        return org_of_identity(Resources.read(self._client.call("other", "reading the org's identity", "")).identity)
+        return self._identity()[0]
+
+    def _identity(self) -> tuple[str, str]:
+        """The ids of the org and of this user."""
+        answer = self._client.call("other", "reading the org's identity", "")
+        return ids_of_identity(Resources.read(answer).identity)
 
     def describe(self, object_name: str, *, refresh: bool = False) -> ObjectInfo:
         """The fields that this user sees."""
@@ -97,7 +109,14 @@ class SalesforceCrm(Crm):
                 raise DownError(f"Salesforce's description of {object_name} cannot be read; run again later")
             by_name = {field.name.lower(): field for field in fields_of(found.fields)}
             name = found.name or object_name
-            self._objects[object_name] = ObjectInfo(name, by_name, found.key_prefix, updateable=found.updateable)
+            self._objects[object_name] = ObjectInfo(
+                name,
+                by_name,
+                found.key_prefix,
+                updateable=found.updateable,
+                createable=found.createable,
+                deletable=found.deletable,
+            )
         return self._objects[object_name]
 
     def check_condition(self, object_name: str, condition: str) -> None:
@@ -201,13 +220,6 @@ class SalesforceCrm(Crm):
         if page.records is None:
             raise DownError(f"Salesforce's answer to {what} cannot be read; run again later")
         return page.records, page.done
-
-
-def org_of_identity(identity: str) -> str:
-    """The org's id from `https://login.salesforce.com/id/00D.../005...`; empty when it is no such address."""
-    parts = identity.partition("/id/")[2].split("/")
-    found = to_18(parts[0]) if parts[0].startswith("00D") else None
-    return found or ""
 
 
 def _outcome(row: CollectionRow) -> Rejection | None:

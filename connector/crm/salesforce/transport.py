@@ -9,6 +9,8 @@ and no list crash it; a nonsensical `Sforce-Limit-Info` crashes it. Whatever the
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,7 +35,8 @@ _WORKING = re.compile(r"/services/(data/v[0-9.]+/(query|queryAll|composite|jobs)
 _USAGE = re.compile(r"(?:^|[\s,;])api-usage=([0-9]{1,12})/([0-9]{1,12})(?![0-9])")
 # Set on the session, so that they survive whatever a client library does with per-call headers.
 CONSTANT_HEADERS = {"Sforce-Auto-Assign": "FALSE", "Sforce-Call-Options": "client=crm-enrichment-connector"}
-NoteUsage = Callable[[int, int], None]
+# What each answer tells beside its content: the day's requests (used, allowed), and how far this clock is ahead.
+NoteAnswer = Callable[[tuple[int, int] | None, timedelta | None], None]
 
 
 class _Answer(requests.Response):
@@ -67,7 +70,7 @@ class Adapter(BaseAdapter):
     Args:
         plain: (https prefix, http prefix) to rewrite; empty except for rehearsals.
         network: proxies and trusted certificates.
-        note_usage: given the org's requests of the day, used and allowed, whenever an answer carries them.
+        note: gets what the headers of each answer tell.
         clock: monotonic seconds.
     """
 
@@ -75,13 +78,13 @@ class Adapter(BaseAdapter):
         self,
         plain: Mapping[str, str],
         network: NetworkSettings,
-        note_usage: NoteUsage | None = None,
+        note: NoteAnswer | None = None,
         clock: Monotonic = time.monotonic,
     ) -> None:
         super().__init__()
         self._plain = dict(plain)
         self._network = network
-        self._note_usage = note_usage
+        self._note = note
         self._clock = clock
         self._transports: dict[str, httpx.HTTPTransport] = {}
 
@@ -102,7 +105,8 @@ class Adapter(BaseAdapter):
             reply = exchange(self._transport(url), sent, budget_of(url.path), self._clock)
         except RedirectError as error:
             raise MovedError(url.host, error.host) from error
-        self._read_usage(reply)
+        if self._note is not None:
+            self._note(_usage(reply), _skew(reply))
         return _Answer(request, reply)
 
     def close(self) -> None:
@@ -117,10 +121,19 @@ class Adapter(BaseAdapter):
             self._transports[origin] = self._network.transport(origin, CONNECT_RETRIES)
         return self._transports[origin]
 
-    def _read_usage(self, reply: Reply) -> None:
-        found = _USAGE.search(reply.headers.get("Sforce-Limit-Info", "")[:1000])
-        if found and self._note_usage is not None:
-            self._note_usage(int(found[1]), int(found[2]))
+
+def _usage(reply: Reply) -> tuple[int, int] | None:
+    """The org's requests of the day, used and allowed."""
+    found = _USAGE.search(reply.headers.get("Sforce-Limit-Info", "")[:1000])
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _skew(reply: Reply) -> timedelta | None:
+    """How far this machine's clock is ahead of the time in the answer's head."""
+    try:
+        return datetime.now(UTC) - parsedate_to_datetime(reply.headers.get("Date", "")[:100])
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return None
 
 
 class MovedError(ConfigurationError):
@@ -150,7 +163,7 @@ def budget_of(path: str) -> Budget:
 def new_session(
     instance_url: str,
     network: NetworkSettings | None = None,
-    note_usage: NoteUsage | None = None,
+    note: NoteAnswer | None = None,
     clock: Monotonic = time.monotonic,
 ) -> requests.Session:
     """A session for one org and one thread."""
@@ -162,7 +175,7 @@ def new_session(
     session = requests.Session()
     session.trust_env = False  # proxies and certificates come from `network`
     session.headers.update(CONSTANT_HEADERS)
-    adapter = Adapter(plain, network or _DEFAULT_NETWORK, note_usage, clock)
+    adapter = Adapter(plain, network or _DEFAULT_NETWORK, note, clock)
     for scheme in ("https://", "http://"):
         session.mount(scheme, adapter)
     return session

@@ -46,9 +46,9 @@ def summary(kind: ObjectType, version: str) -> dict[str, object]:
         "labelPlural": f"{kind.label}s",
         "keyPrefix": kind.prefix,
         "custom": kind.name.endswith("__c"),
-        "createable": kind.writable,
+        "createable": kind.writable and not kind.only_edit,
         "updateable": kind.writable,
-        "deletable": kind.writable,
+        "deletable": kind.writable and not kind.only_edit,
         "mergeable": kind.name in {"Lead", "Contact", "Account"},
         **_OBJECT_SAME,
         "urls": {

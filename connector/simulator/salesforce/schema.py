@@ -101,6 +101,9 @@ class ObjectType:
         fields: its fields, in the order of describe.
         label: its name in the user interface; derived from the API name if empty.
         writable: whether the API user may create and update its records.
+
+    Attributes:
+        only_edit: whether describe shows neither the right to create nor the right to delete.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class ObjectType:
         self.prefix = prefix
         self.label = label or name.removesuffix("__c").replace("_", " ")
         self.writable = writable
+        self.only_edit = False
         self._fields = {field.name.lower(): field for field in fields}
         self._hidden: set[str] = set()
         self._read_only: set[str] = set()
