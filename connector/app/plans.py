@@ -1,6 +1,7 @@
 """Frozen plans as files: written whole, read strictly, and refused if their mappings, org or prices have changed."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from connector.config.mapping_file import LoadedMapping
 from connector.core.errors import ConfigurationError
-from connector.core.frozen import FrozenMapping, FrozenPlan, FrozenRecord, PlanRecords, PlanTerms
+from connector.core.frozen import FrozenMapping, FrozenPlan, FrozenRecord, PlanRecords, PlanSummary, PlanTerms
+from connector.core.model import Channel
 from connector.core.person import Source
 from connector.core.preview import Preview
 from connector.store.private import open_private
@@ -136,6 +138,24 @@ def read_plan(path: Path) -> Iterator[FrozenPlan]:
                 f"{path} is not a plan of this connector (wrong or missing: {error}); {_new_plan(path)}"
             ) from None
         yield FrozenPlan(terms, spool)
+
+
+def summarize(path: Path) -> PlanSummary:
+    """What a plan file allows; it is read a page at a time.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not a plan.
+    """
+    with read_plan(path) as plan:
+        buys: dict[str, Counter[Channel]] = {}
+        free = 0
+        for mapping in plan.terms.mappings:
+            found = buys[mapping.name] = Counter()
+            for page in plan.records.pages(mapping.name, RECORDS_AT_ONCE):
+                for record in page:
+                    found.update(record.buy.keys())
+                    free += not record.buy
+        return PlanSummary(plan.terms, plan.records.count(), buys, free)
 
 
 _MAPPING, _RECORDS = "mappings.item", "mappings.item.records"

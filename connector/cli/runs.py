@@ -22,7 +22,7 @@ from connector.cli.common import (
 )
 from connector.cli.live import LiveProgress
 from connector.core.crm_api import CrmApi
-from connector.report import text
+from connector.report import plan_text, text
 
 
 @contextmanager
@@ -59,10 +59,17 @@ all_option = click.option(
 
 
 @click.command()
-@mapping_option()
+@mapping_option(required=False)
 @where_option
 @ids_option
 @limit_option
+@click.option(
+    "--show",
+    "frozen",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Show a frozen plan instead of making one; needs neither a mapping nor a login.",
+)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -76,6 +83,7 @@ def plan(
     where: str | None,
     ids: Path | None,
     limit: int | None,
+    frozen: Path | None,
     out: Path | None,
     as_json: bool,
     env_file: Path | None,
@@ -86,7 +94,17 @@ def plan(
     Example:
       connector plan -m lead
       connector plan -m lead --where "LeadSource = 'Trade Show'" --limit 500 --out plan.json
+      connector plan --show plan.json
     """
+    if frozen is not None:
+        if mappings or where or ids or limit or out:
+            raise click.UsageError("--show shows a plan that was made before: give no other option but --json")
+        from connector.app.plans import summarize
+
+        show(summarize(frozen).to_json(), as_json=as_json, render=plan_text.frozen)
+        return
+    if not mappings:
+        raise click.UsageError("name a mapping (-m FILE), or a frozen plan (--show FILE)")
     from connector.app.application import Application
 
     with LiveProgress() as progress:
@@ -94,9 +112,9 @@ def plan(
         announce(application)
         chosen = application.choose(where, ids, limit) if where or ids or limit else None
         found = application.plan(chosen, out=out)
-    show(found.to_json(), as_json=as_json, render=text.preview)
+    show(found.to_json(), as_json=as_json, render=plan_text.preview)
     if out is not None:
-        say(f"Frozen into {out}; connector apply {out} executes exactly this plan, for at most the worst case")
+        say(f"Frozen into {out}. Show it: connector plan --show {out}. Execute exactly it: connector apply {out}")
 
 
 @click.command()
@@ -211,7 +229,7 @@ def backfill(
         chosen = replace(application.choose(where, ids, limit), override_guards=override_guards, api=CrmApi(api))
         forecast = None if yes else application.plan(chosen)
     if forecast is not None:
-        (out() if not as_json else err()).print(text.preview(for_eyes(forecast.to_json())))
+        (out() if not as_json else err()).print(plan_text.preview(for_eyes(forecast.to_json())))
         costs = _costs(most_credits(forecast, application.mappings))
         confirm(f"Enrich these {forecast.selected} records for at most {costs} credits?", yes=False)
     with alerting("backfill", mappings, env_file), LiveProgress() as progress:

@@ -5,10 +5,10 @@ record that has changed since is left unchanged, a purchase that the plan does n
 plan together stay within its ceiling.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -71,6 +71,30 @@ class PlanTerms(_Frozen):
     prices: dict[str, dict[Channel, int]]
     ceiling: dict[str, int]
     mappings: tuple[FrozenMapping, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What a frozen plan allows, for the person who approves it.
+
+    Attributes:
+        buys: by mapping, the people of each channel that may be bought.
+        free: records that buy nothing.
+    """
+
+    terms: PlanTerms
+    records: int
+    buys: Mapping[str, Mapping[Channel, int]]
+    free: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON document of `plan --show --json`."""
+        terms = self.terms.model_dump(mode="json")
+        mappings = [
+            {**mapping, "buys": {channel.value: count for channel, count in self.buys[mapping["name"]].items()}}
+            for mapping in terms.pop("mappings")
+        ]
+        return {**terms, "records": self.records, "free": self.free, "mappings": mappings}
 
 
 class PlanRecords(Protocol):

@@ -6,6 +6,23 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class HitRate:
+    """How often a provider's latest answers for a channel had a value.
+
+    Attributes:
+        answers: the number of answers behind the rate.
+    """
+
+    answers: int
+    with_value: int
+
+    @property
+    def share(self) -> float:
+        """The share of answers with a value; 0 without answers."""
+        return self.with_value / self.answers if self.answers else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class CapInForce:
     """A cap that applies to a plan, in credits.
 
@@ -13,12 +30,14 @@ class CapInForce:
         name: the name for people.
         left: the credits left under the cap at this moment.
         binds: whether it allows less than the worst case.
+        of_mapping: whether it limits one mapping only.
     """
 
     name: str
     limit: int
     left: int
     binds: bool
+    of_mapping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +52,7 @@ class CreditForecast:
         limits: the caps as set, by scope; a number, or numbers by mapping.
         prices: credits for one purchase, by channel.
         covered: the people of each channel that the caps can pay for; only for channels where that is not all.
+        hit_rates: the ledger's own history by channel; a channel without answers is missing.
     """
 
     worst_case: int
@@ -42,6 +62,17 @@ class CreditForecast:
     limits: Mapping[str, Any] = field(default_factory=dict)
     prices: Mapping[str, int] = field(default_factory=dict)
     covered: Mapping[str, int] = field(default_factory=dict)
+    hit_rates: Mapping[str, HitRate] = field(default_factory=dict)
+
+    @property
+    def most(self) -> int:
+        """The most credits that a run can cost: the worst case, or less if the caps of all mappings allow less."""
+        return min([self.worst_case, *(cap.left for cap in self.caps if not cap.of_mapping)])
+
+    @property
+    def balance_after(self) -> int | None:
+        """The balance after the most expensive run; None if the balance is unknown."""
+        return None if self.balance is None else self.balance - self.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +122,13 @@ class Preview:
                     "worst_case": c.worst_case,
                     "expected": c.expected,
                     "balance": c.balance,
+                    "balance_after": c.balance_after,
                     "prices": dict(c.prices),
                     "caps": dict(c.limits),
+                    "hit_rates": {
+                        channel: {"answers": rate.answers, "with_value": rate.with_value}
+                        for channel, rate in c.hit_rates.items()
+                    },
                     "caps_left": [asdict(cap) for cap in c.caps],
                     "covered": dict(c.covered),
                 }

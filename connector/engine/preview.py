@@ -67,7 +67,7 @@ class _Count:
         self.skips: dict[str, Counter[str]] = {}
         self.people: Counter[tuple[str, _Group]] = Counter()  # by provider
         self.selected_of: Counter[str] = Counter()
-        self._rates = run.services.ledger.run_outcomes.success_rates(run.services.sources.values())
+        self.rates = run.services.ledger.run_outcomes.hit_rates(run.services.sources.values())
 
     def add(self, mapping: MappingFile, records: list[PlannedRecord]) -> None:
         """Count a page."""
@@ -130,7 +130,7 @@ class _Count:
         for earlier, later in zip(rules.sources[position:], rules.sources[position + 1 :], strict=False):
             if not sources[later].can_know(record.person):
                 break
-            chance *= 1 - self._rates.get((earlier, channel), 0.0)
+            chance *= 1 - (self.rates[earlier, channel].share if (earlier, channel) in self.rates else 0.0)
             self.next_sources[later] += 1
             self.worst[later] += sources[later].prices.of(channel)
             self.expected[later] += round(sources[later].prices.of(channel) * chance)
@@ -254,10 +254,11 @@ def _forecast(run: Run, name: str, count: _Count) -> CreditForecast:
         worst,
         count.expected[name],
         balance,
-        tuple(CapInForce(cap.name, cap.limit, cap.left, cap.left < worst) for cap in caps),
+        tuple(CapInForce(cap.name, cap.limit, cap.left, cap.left < worst, cap not in shared) for cap in caps),
         _limits(rules),
         {channel.value: price for channel, price in source.prices.by_channel.items()},
         _covered(source, count, shared, own),
+        {channel.value: rate for (provider, channel), rate in count.rates.items() if provider == name},
     )
 
 

@@ -54,3 +54,47 @@ def whole_table(first: str, *others: str, one_line: frozenset[str]) -> Table:
         numeric = name in one_line
         made.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
     return made
+
+
+NUMERIC = frozenset(
+    {
+        *("People, at most", "Credits, at most"),
+        *("Count", "Records", "People", "Records, at most", "Credits", "Credits per value", "Channels of records"),
+        *("Already filled", "Not found", "Skipped", "Waiting", "Deferred", "Parked", "Unknown"),
+        *("Bought", "Delivered", "Without value", "Failed", "Charged", "Still held", "Held"),
+        *(
+            "Balance before",
+            "Balance after",
+            "Balance",
+            "Balance after, at least",
+            "With a value",
+            "Answers",
+            "Worst case",
+            "Expected",
+            "Price",
+            "Limit",
+            "Left",
+            "Caps allow",
+        ),
+    }
+)
+
+
+def new_table(first: str, *others: str) -> Table:
+    """An empty table; columns of numbers are known by their headers."""
+    return whole_table(first, *others, one_line=NUMERIC)
+
+
+def words(name: str) -> str:
+    """A name as words."""
+    return name.replace("_", " ")
+
+
+def number(value: object) -> str:
+    """A number with separators; `-` for anything else."""
+    return f"{value:,}" if isinstance(value, int) else "-"
+
+
+def counted(value: object, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number(value)} {noun}" if value == 1 else f"{number(value)} {noun}s"

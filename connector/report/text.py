@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connector.report import next_steps
-from connector.report.tables import whole_table
+from connector.report.tables import counted, new_table, number, words
 
 SHOWN_REASONS = 12
 SHOWN_ATTENTION = 10
@@ -42,7 +42,7 @@ def _headline(document: Mapping[str, Any]) -> Text:
     text = Text.assemble("Run ", (str(document.get("run_id")), "bold"), f" ({document.get('command')}) ")
     text.append(state, style=_STATE_STYLE.get(state, ""))
     mappings = ", ".join(document.get("mappings", []))
-    text.append(f": {_count(document.get('selected'), 'record')}" + (f" of {mappings}" if mappings else ""))
+    text.append(f": {counted(document.get('selected'), 'record')}" + (f" of {mappings}" if mappings else ""))
     return text
 
 
@@ -58,12 +58,12 @@ def _undo(document: Mapping[str, Any]) -> list[RenderableType]:
     """The report of an undo: restored records and fields, no channels and no purchases."""
     outcomes, crm = document.get("outcomes", {}), document.get("crm", {})
     written = sum(figures.get("records_written", 0) for figures in crm.values())
-    table = _table("Records", "Count")
+    table = new_table("Records", "Count")
     for outcome, label in _UNDO_LABELS.items():
         if outcomes.get(outcome):
             table.add_row(label, str(outcomes[outcome]))
     table.add_row("records of the run", str(document.get("selected", 0)), style="bold")
-    fields = _table("Restored field", "Records")
+    fields = new_table("Restored field", "Records")
     for name, count in document.get("restored", {}).items():
         fields.add_row(name, str(count))
     parts: list[RenderableType] = [_headline(document), *_notes(document), Text(_undo_summary(document, written))]
@@ -79,13 +79,13 @@ def _undo_summary(document: Mapping[str, Any], written: int) -> str:
             f"There was nothing to undo: run {run} wrote no record, or its changes have been undone already or are too "
             "old (CONNECTOR_UNDO_DAYS)."
         )
-    return f"Undid run {run}: {_count(written, 'record')} restored. Credits stay spent."
+    return f"Undid run {run}: {counted(written, 'record')} restored. Credits stay spent."
 
 
 def outcome(command: str, name: str) -> str:
     """The label of an outcome in the list of runs; an undo has labels of its own."""
     label = _UNDO_LABELS.get(name, "") if command == "undo" else ""
-    return label.partition(":")[0] or _words(name)
+    return label.partition(":")[0] or words(name)
 
 
 _UNDO_LABELS = {
@@ -97,10 +97,10 @@ _UNDO_LABELS = {
 
 
 def _outcomes(document: Mapping[str, Any]) -> Table:
-    table = _table("Records", "Count")
+    table = new_table("Records", "Count")
     for outcome, count in document.get("outcomes", {}).items():
         if count:
-            table.add_row(_words(outcome), str(count))
+            table.add_row(words(outcome), str(count))
     table.add_row("selected", str(document.get("selected", 0)), style="bold")
     return table
 
@@ -111,10 +111,10 @@ def _channels(document: Mapping[str, Any]) -> Table | None:
     shown = [outcome for outcome in _CHANNEL_COLUMNS if any(counts.get(outcome) for counts in channels.values())]
     if not shown:
         return None
-    table = _table("Channel", *(_words(outcome).capitalize() for outcome in shown), "Records")
+    table = new_table("Channel", *(words(outcome).capitalize() for outcome in shown), "Records")
     for name, counts in channels.items():
         cells = [str(counts.get(outcome, 0)) for outcome in shown]
-        table.add_row(_words(name), *cells, str(sum(counts.get(outcome, 0) for outcome in _CHANNEL_COLUMNS)))
+        table.add_row(words(name), *cells, str(sum(counts.get(outcome, 0) for outcome in _CHANNEL_COLUMNS)))
     return table
 
 
@@ -132,16 +132,16 @@ def _purchases(document: Mapping[str, Any]) -> Table | None:
     ]
     if not rows:
         return None
-    table = _table(
+    table = new_table(
         "Purchases", "Channel", "Bought", "Delivered", "Without value", "Failed", "Credits", "Credits per value"
     )
     for provider, channel, f in rows:
         each = f"{f['credits'] / f['delivered']:,.1f}" if f["delivered"] else "-"
-        people = (_number(f[key]) for key in ("bought", "delivered", "without_value", "failed", "credits"))
-        table.add_row(provider, _words(channel), *people, each)
+        people = (number(f[key]) for key in ("bought", "delivered", "without_value", "failed", "credits"))
+        table.add_row(provider, words(channel), *people, each)
         more = [(key, label) for key, label in _MORE_PEOPLE.items() if f.get(key)]
         for key, label in more:
-            table.add_row("", f"{_words(channel)}, {label}", _number(f[key]), "", "", "", "", "")
+            table.add_row("", f"{words(channel)}, {label}", number(f[key]), "", "", "", "", "")
     return table
 
 
@@ -152,10 +152,10 @@ def _credits(document: Mapping[str, Any]) -> Table | None:
     rows = document.get("credits", {})
     if not rows:
         return None
-    table = _table("Credits", "Balance before", "Charged", "Balance after", "Still held")
+    table = new_table("Credits", "Balance before", "Charged", "Balance after", "Still held")
     for name, c in rows.items():
-        before, after = (_number(c.get(key)) for key in ("balance_before", "balance_after"))
-        table.add_row(name, before, _number(c.get("charged")), after, _number(c.get("held")))
+        before, after = (number(c.get(key)) for key in ("balance_before", "balance_after"))
+        table.add_row(name, before, number(c.get("charged")), after, number(c.get("held")))
     return table
 
 
@@ -181,7 +181,7 @@ def _other_charges(document: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _crm(document: Mapping[str, Any]) -> Table:
-    table = _table("CRM", "Count")
+    table = new_table("CRM", "Count")
     for name, figures in document.get("crm", {}).items():
         for key, label in _CRM_LABELS.items():
             if figures.get(key) or key in {"write_calls", "records_written"}:
@@ -210,9 +210,9 @@ def _reasons(document: Mapping[str, Any]) -> Table | None:
     if not rows:
         return None
     rows.sort(key=lambda row: (-row[3], row[0], row[1], row[2]))
-    table = _table("Channel", "Outcome", "Records", "Reason")
+    table = new_table("Channel", "Outcome", "Records", "Reason")
     for channel, outcome, text, count in rows[:SHOWN_REASONS]:
-        table.add_row(_words(channel), _words(outcome), str(count), escape(text))
+        table.add_row(words(channel), words(outcome), str(count), escape(text))
     if len(rows) > SHOWN_REASONS:
         table.add_row("...", "", "", f"{len(rows) - SHOWN_REASONS} more; see: {_export(document)}")
     return table
@@ -222,7 +222,7 @@ def _attention(document: Mapping[str, Any]) -> list[RenderableType]:
     rows = document.get("attention", [])
     if not rows:
         return []
-    table = _table("Needs attention", "Why", "What to do")
+    table = new_table("Needs attention", "Why", "What to do")
     for row in rows[:SHOWN_ATTENTION]:
         field = f" ({row.get('field')})" if row.get("field") else ""
         table.add_row(
@@ -238,97 +238,9 @@ def _export(document: Mapping[str, Any]) -> str:
     return f"connector export {document.get('run_id')} --csv outcomes.csv"
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _count(number: object, noun: str) -> str:
-    return f"{_number(number)} {noun}" if number == 1 else f"{_number(number)} {noun}s"
-
-
-def preview(document: Mapping[str, Any]) -> RenderableType:
-    """Render a plan from its JSON document."""
-    mappings = ", ".join(document["mappings"])
-    parts: list[RenderableType] = [
-        Text(f"Plan for {_count(document['selected'], 'record')} of {mappings}; nothing was done.")
-    ]
-    tables = [_would_buy(document), _forecasts(document), _caps(document), _would_write(document), _skips(document)]
-    parts += [part for table in tables if table.row_count for part in (table, Text())]
-    parts += _coverage(document)
-    if document["joins"]:
-        parts.append(Text(f"{document['joins']} more share a purchase with another record, or reuse one, at no cost."))
-    parts += [Text(_crm_calls(name, calls)) for name, calls in document.get("crm", {}).items()]
-    parts += [Text(f"Note: {note}", style="yellow") for note in document.get("notes", [])]
-    return Group(*parts)
-
-
-def _crm_calls(name: str, calls: Mapping[str, Any]) -> str:
-    left = calls["left_today"]
-    known = "" if left is None else f"; {left:,} are left today, without the reserve"
-    return f"At most {calls['most_calls']:,} requests to {name}{known}."
-
-
-def _would_buy(document: Mapping[str, Any]) -> Table:
-    found = _table("Would buy", "Channel", "People", "Price")
-    for name, channels in document["would_buy"].items():
-        prices = document["credits"].get(name, {}).get("prices", {})
-        for channel, count in channels.items():
-            price = prices.get(channel.removesuffix(" after lookup"))
-            found.add_row(name, _words(channel), str(count), _number(price))
-    for name, count in document["would_ask_next"].items():
-        prices = set(document["credits"].get(name, {}).get("prices", {}).values())
-        price = _number(prices.pop()) if len(prices) == 1 else "by channel"
-        found.add_row(name, "if the previous source finds nothing", f"up to {count}", price)
-    return found
-
-
-def _forecasts(document: Mapping[str, Any]) -> Table:
-    found = _table("Credits", "Worst case", "Expected", "Balance")
-    for name, c in document["credits"].items():
-        found.add_row(name, *(_number(c[key]) for key in ("worst_case", "expected", "balance")))
-    return found
-
-
-def _caps(document: Mapping[str, Any]) -> Table:
-    found = _table("Caps of", "Cap", "Limit", "Left", "Binds")
-    for name, c in document["credits"].items():
-        for cap in c["caps_left"]:
-            found.add_row(name, cap["name"], _number(cap["limit"]), _number(cap["left"]), "yes" if cap["binds"] else "")
-    return found
-
-
-def _coverage(document: Mapping[str, Any]) -> list[RenderableType]:
-    lines: list[RenderableType] = []
-    for name, c in document["credits"].items():
-        for channel, covered in c["covered"].items():
-            planned = sum(
-                count
-                for label, count in document["would_buy"].get(name, {}).items()
-                if label.removesuffix(" after lookup") == channel
-            )
-            people = f"about {covered:,} of {planned:,} people for {_words(channel)}"
-            lines.append(Text(f"The caps of {name} cover {people}; the others are deferred.", style="yellow"))
-    return lines
-
-
-def _would_write(document: Mapping[str, Any]) -> Table:
-    found = _table("Would write", "Field", "From", "Policy", "Records, at most")
-    for row in document["would_write"]:
-        found.add_row(row["object"], row["field"], row["from"], row["policy"], str(row["records"]))
-    return found
-
-
-def _skips(document: Mapping[str, Any]) -> Table:
-    found = _table("Channel", "Records", "Would be skipped because")
-    for channel, reasons in document["skips"].items():
-        for reason, count in reasons.items():
-            found.add_row(_words(channel), str(count), escape(reason))
-    return found
-
-
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """A table of the given rows; markup in cells is escaped."""
-    found = _table(title, *columns)
+    found = new_table(title, *columns)
     for row in rows:
         found.add_row(*(escape(str(cell)) for cell in row))
     return found
@@ -337,31 +249,3 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 def width_of(console: Console) -> int:
     """The width in characters: the terminal's own, or through a pipe at least 140, which is enough for the tables."""
     return console.width if console.is_terminal else max(console.width, 140)
-
-
-def _table(first: str, *others: str) -> Table:
-    return whole_table(first, *others, one_line=_NUMERIC)
-
-
-_NUMERIC = frozenset(
-    {
-        *("Count", "Records", "People", "Records, at most", "Credits", "Credits per value", "Channels of records"),
-        *(_words(outcome).capitalize() for outcome in _CHANNEL_COLUMNS),
-        *("Bought", "Delivered", "Without value", "Failed", "Charged", "Still held", "Held"),
-        *(
-            "Balance before",
-            "Balance after",
-            "Balance",
-            "Worst case",
-            "Expected",
-            "Price",
-            "Limit",
-            "Left",
-            "Caps allow",
-        ),
-    }
-)
-
-
-def _number(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else "-"

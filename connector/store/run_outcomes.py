@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from connector.core.model import Channel, Outcome, Result
 from connector.core.person import Source
+from connector.core.preview import HitRate
 from connector.core.states import ChangeState, ChannelState, PurchaseState, RecordState, RunState
 from connector.store import tables as t
 from connector.store.database import Database
@@ -167,14 +168,14 @@ class RunOutcomes:
         with self._db.read() as connection:
             return [(crm_id, count) for crm_id, count in connection.execute(query)]
 
-    def success_rates(self, sources: Iterable[Source]) -> dict[tuple[str, Channel], float]:
-        """The share of the latest paid answers with a value, by provider and channel; without those never answered."""
-        found: dict[tuple[str, Channel], float] = {}
+    def hit_rates(self, sources: Iterable[Source]) -> dict[tuple[str, Channel], HitRate]:
+        """The latest paid answers by provider and channel; without those never answered."""
+        found: dict[tuple[str, Channel], HitRate] = {}
         for source in sources:
             for channel in source.prices.by_channel:
                 answers, with_value = self.latest_results(source, channel, RATED_ANSWERS)
                 if answers:
-                    found[source.name, channel] = with_value / answers
+                    found[source.name, channel] = HitRate(answers, with_value)
         return found
 
     def channel_outcomes(self, run_id: str) -> list[tuple[str, Channel, Outcome, int]]:

@@ -1,6 +1,7 @@
 """plan --out and apply: a file without personal data, a question, and refusals with the next step."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,57 @@ def test_a_plan_to_an_unwritable_file_is_refused(workspace: Workspace) -> None:
     result = workspace.run("plan", "-m", "lead", "--out", "nowhere/plan.json")
     assert result.code == 2
     assert "nowhere/plan.json cannot be written" in result.err
+
+
+# -- what it costs -----------------------------------------------------------------------------------------------
+
+
+def test_a_frozen_plan_is_shown_without_a_login(workspace: Workspace) -> None:
+    for _ in range(3):
+        workspace.lead()
+    workspace.lead(Lensmor_Personnel_Id__c=None, LinkedIn_URL__c=None)
+    assert workspace.run("plan", "-m", "lead", "--out", "plan.json").code == 0
+    (workspace.folder / ".env").unlink()
+    shown = workspace.run("plan", "--show", "plan.json")
+    assert shown.code == 0, shown
+    assert re.search(r"^lead +Lead +work email +3$", shown.out, re.MULTILINE)
+    assert re.search(r"^lead +Lead +phone +3$", shown.out, re.MULTILINE)
+    assert re.search(r"^lensmor +default +.*phone 150.* +495$", shown.out, re.MULTILINE)
+    assert "1 record of them cost nothing" in shown.out
+    document = workspace.run("plan", "--show", "plan.json", "--json").json
+    assert document["ceiling"] == {"lensmor": 495, "salesfinity": 3}
+    assert document["mappings"][0]["buys"] == {"work_email": 3, "phone": 3}
+    assert workspace.paid_posts == 0
+
+
+@pytest.mark.parametrize("options", [("-m", "lead"), ("--limit", "1"), ("--out", "other.json")])
+def test_showing_takes_no_option_that_makes_a_plan(workspace: Workspace, options: tuple[str, ...]) -> None:
+    result = workspace.run("plan", "--show", "plan.json", *options)
+    assert result.code == 2
+    assert "--show shows a plan that was made before" in result.err
+
+
+def test_a_plan_names_its_history_and_the_balance_afterwards(workspace: Workspace) -> None:
+    first = [workspace.person() for _ in range(4)]
+    workspace.simulator.lensmor.script(first[0].personnel_id, "email", "no_value")
+    for person in first:
+        workspace.lead(person)
+    workspace.run("sync", "-m", "lead")
+    for _ in range(2):
+        workspace.lead()
+    document = workspace.run("plan", "-m", "lead", "--json").json
+    forecast = document["credits"]["lensmor"]
+    assert forecast["hit_rates"]["work_email"] == {"answers": 4, "with_value": 3}
+    assert forecast["hit_rates"]["phone"] == {"answers": 4, "with_value": 4}
+    assert forecast["worst_case"] == 2 * 165
+    assert forecast["balance_after"] == forecast["balance"] - 2 * 165
+    text = workspace.run("plan", "-m", "lead").out
+    assert re.search(r"^lensmor +work email +75 % +4$", text, re.MULTILINE)
+
+
+def test_the_balance_afterwards_counts_the_caps(workspace: Workspace) -> None:
+    workspace.set(CONNECTOR_MAX_CREDITS_PER_DAY_LENSMOR="100")
+    for _ in range(2):
+        workspace.lead()
+    forecast = workspace.run("plan", "-m", "lead", "--json").json["credits"]["lensmor"]
+    assert forecast["balance_after"] == forecast["balance"] - 100

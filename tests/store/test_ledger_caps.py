@@ -12,6 +12,7 @@ from persons import person_with, pid, pids
 
 from connector.core.model import PurchaseKey, Result
 from connector.core.plan import AttachToPending
+from connector.core.preview import HitRate
 from connector.store import tables as t
 from connector.store.credits import CapRules
 from connector.store.planned import PlanScope
@@ -345,12 +346,12 @@ def test_taking_all_never_exceeds_a_cap(
     harness.assert_accounting_closes()
 
 
-def test_success_rates_come_from_history(harness: LedgerHarness) -> None:
+def test_hit_rates_come_from_history(harness: LedgerHarness) -> None:
     ids = harness.plan(*PEOPLE[:4])
     harness.accept(harness.batch(NO_CAPS))
     harness.finalize(*ids[:3])
     harness.finalize(ids[3], result=Result.NOT_FOUND, charged=False)
-    assert harness.ledger.run_outcomes.success_rates([LENSMOR]) == {("lensmor", EMAIL): 0.75}
+    assert harness.ledger.run_outcomes.hit_rates([LENSMOR]) == {("lensmor", EMAIL): HitRate(4, 3)}
     assert LENSMOR.prices.of(EMAIL) == PRICE
 
 
