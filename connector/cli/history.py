@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from connector.cli.common import complain, env_option, json_option, out, reader_may_leave, say, show
+from connector.core.durations import parse_duration
 from connector.core.errors import ConfigurationError
 from connector.report import text
 from connector.report.export import write_csv, write_rows
@@ -200,4 +201,56 @@ def export(run: str, csv_file: Path, env_file: Path | None) -> None:
     out().print(f"{count} records written to {csv_file}", markup=False)
 
 
-COMMANDS = (status, runs, show_run, export)
+@click.command("report")
+@click.argument("run", required=False)
+@click.option("--since", metavar="TIME", help="All runs of the last time instead, such as 30d.")
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    required=True,
+    help="The file to write; - is standard output.",
+)
+@env_option
+def report(run: str | None, since: str | None, html_file: Path, env_file: Path | None) -> None:
+    """Write one page to share: RUN with its figures, credits and changes, or all runs of a period. No personal data.
+
+    \b
+    The page is one file without scripts; it can be mailed and printed. RUN may be latest.
+    Example:
+      connector report latest --html run.html
+      connector report --since 30d --html month.html
+    """
+    from connector.app.ledger_access import LedgerAccess
+    from connector.app.pages import period_page, run_page
+    from connector.app.past_runs import find_run
+    from connector.report.html import render
+
+    if (run is None) == (since is None):
+        raise click.UsageError("name a run (latest, or its id), or a period (--since 30d)")
+    access = LedgerAccess(env_file)
+    with access.ledger() as ledger:
+        if run is not None:
+            page = render.run_page(run_page(ledger, access.configured, find_run(ledger, run)))
+        else:
+            until = datetime.now(UTC)
+            page = render.period_page(period_page(ledger, until - _period(str(since)), until))
+    if html_file == STANDARD_OUTPUT:
+        with reader_may_leave():
+            click.echo(page, nl=False)
+        return
+    try:
+        html_file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{html_file} cannot be written ({error.strerror}); name another file") from error
+    out().print(f"Written to {html_file}", markup=False)
+
+
+def _period(given: str) -> timedelta:
+    try:
+        return parse_duration(given)
+    except ValueError as error:
+        raise ConfigurationError(f"--since: {error}") from None
+
+
+COMMANDS = (status, runs, show_run, export, report)

@@ -75,6 +75,10 @@ class CrmSettings(SettingGroup):
     def missing(self) -> str | None:
         """The settings without which no login is possible, in words; None when nothing is missing."""
 
+    def record_url(self, record_id: str) -> str:  # noqa: ARG002 a CRM may have no such address
+        """The address of a record's page for people; empty if it is unknown."""
+        return ""
+
     def inbound_access(self) -> InboundAccess | None:
         """What callers of the inbound route must show; None closes the route.
 

@@ -38,6 +38,7 @@ from connector.store.restored import RestoredCopy
 from connector.store.results import Results
 from connector.store.retention import Retention
 from connector.store.run_outcomes import RunOutcomes
+from connector.store.run_pages import RunPages
 from connector.store.runs import Runs
 from connector.store.seal import Seal
 from connector.store.stored_times import StoredTimes
@@ -95,6 +96,7 @@ class Ledger:
         self.results = Results(database, seal)
         self.retention = Retention(database)
         self.run_outcomes = RunOutcomes(database)
+        self.run_pages = RunPages(database)
         self.runs = Runs(database, seal, self.jobs, self.poll_backoff)
         self.snapshots = PlanningSnapshots(database)
         self.task_times = StoredTaskTimes(database)

@@ -190,7 +190,7 @@ class Runs:
         if since is not None:
             query = query.where(_RUN.started_at >= since)
         with self._db.read() as connection:
-            return [_run_of(row) for row in connection.execute(query)]
+            return [run_of(row) for row in connection.execute(query)]
 
     def find(self, run_id: str) -> RunRow | None:
         """Find a run by its id, by a unique prefix of it, or by `latest`; None if there is none."""
@@ -199,7 +199,7 @@ class Runs:
         with self._db.read() as connection:
             query = sa.select(t.run).where(_RUN.id.startswith(run_id, autoescape=True)).limit(2)
             rows = connection.execute(query).all()
-        return _run_of(rows[0]) if len(rows) == 1 else None
+        return run_of(rows[0]) if len(rows) == 1 else None
 
     def unclosed(self, limit: int = 50) -> str:
         """Describe the latest runs whose outcomes do not sum to their selected records; empty if all do."""
@@ -376,7 +376,8 @@ def change_rows(
     ]
 
 
-def _run_of(row: sa.Row[tuple[object, ...]]) -> RunRow:
+def run_of(row: sa.Row[tuple[object, ...]]) -> RunRow:
+    """A run, from a whole row of the table."""
     return RunRow(
         row.id,
         row.command,

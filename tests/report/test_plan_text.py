@@ -35,6 +35,12 @@ def test_ten_reasons_are_shown_the_most_frequent_first_and_the_rest_is_counted()
 
 
 def test_an_unknown_balance_is_no_number() -> None:
-    forecast = {"worst_case": 15, "expected": 12, "balance": None, "balance_after": None, "hit_rates": {}}
+    forecast: dict[str, Any] = {
+        "worst_case": 15,
+        "expected": 12,
+        "balance": None,
+        "balance_after": None,
+        "hit_rates": {},
+    }
     text = shown(credits={"acme": forecast | {"caps_left": [], "covered": {}, "prices": {}}})
     assert ["acme", "15", "12", "-", "-"] in [line.split() for line in text.splitlines()]

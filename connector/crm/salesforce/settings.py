@@ -11,7 +11,7 @@ from connector.core.errors import ConfigurationError
 from connector.core.shared_secret import check_shared_secret
 from connector.crm.interface import Crm
 from connector.crm.registration import CrmConnection, CrmRegistration, CrmSettings, InboundAccess
-from connector.crm.salesforce.ids import SalesforceIds
+from connector.crm.salesforce.ids import SalesforceIds, to_18
 from connector.crm.salesforce.inbound_route import OUTBOUND_MESSAGES
 from connector.crm.salesforce.login import Login
 from connector.crm.salesforce.names import LABEL, NAME
@@ -64,6 +64,10 @@ class SalesforceSettings(CrmSettings):
     def addresses(self) -> Mapping[str, str]:
         """The org's address and the audience of a JWT."""
         return {"SALESFORCE_INSTANCE_URL": self.instance_url, "SALESFORCE_JWT_AUDIENCE": self.jwt_audience}
+
+    def record_url(self, record_id: str) -> str:
+        """Salesforce leads an id to the right page, in Lightning and in Classic."""
+        return f"{self.instance_url.rstrip('/')}/{record_id}" if self.instance_url and to_18(record_id) else ""
 
     def missing(self) -> str | None:
         """The settings that one of the three logins lacks."""

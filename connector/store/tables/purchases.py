@@ -140,6 +140,7 @@ attempt = Table(
     Column("answered_at", UtcTime),
 )
 Index("ix_attempt_state", attempt.c.state)
+Index("ix_attempt_run", attempt.c.run_id, attempt.c.created_at)  # for the page of a run
 
 # The vendor's asynchronous job for one request.
 task = Table(

@@ -1,4 +1,4 @@
-"""Adds the causes of alerts.
+"""Adds the causes of alerts, and the index of a run's requests.
 
 Revision 0015, after 0014.
 """
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table."""
+    """Create the table and the index."""
     op.create_table(
         "alert",
         sa.Column("cause", sa.String(length=300), nullable=False),
@@ -25,3 +25,4 @@ def upgrade() -> None:
         sa.Column("claimed_until", sa.BigInteger()),
         sa.PrimaryKeyConstraint("cause", name="pk_alert"),
     )
+    op.create_index("ix_attempt_run", "attempt", ["run_id", "created_at"])
