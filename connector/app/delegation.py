@@ -71,8 +71,16 @@ class DelegatedRun:
 
 
 @contextlib.contextmanager
-def turn(ledger: Ledger, progress: Progress, mappings: Collection[str] | None = None) -> Iterator[None]:
+def turn(
+    ledger: Ledger, progress: Progress, mappings: Collection[str] | None = None, *, within_s: float = TURN_WITHIN_S
+) -> Iterator[None]:
     """Hold the run lock of these mappings, or of the ledger, while the block runs; servers and workers yield it.
+
+    Args:
+        ledger: the ledger.
+        progress: shows that the command waits.
+        mappings: the mappings to lock; None locks the whole ledger.
+        within_s: how long to wait, in seconds.
 
     Raises:
         LockedError: another single run holds the run lock, or a server or worker does not yield it in time.
@@ -87,15 +95,17 @@ def turn(ledger: Ledger, progress: Progress, mappings: Collection[str] | None = 
                 "Waiting until 'connector serve' or the workers have finished their current work (Ctrl-C: give up)"
             )
             held.enter_context(ledger.locks.request_yield())
-            _wait_for_turn(ledger, held, mappings)
+            _wait_for_turn(ledger, held, mappings, within_s)
         yield
 
 
-def _wait_for_turn(ledger: Ledger, held: contextlib.ExitStack, mappings: Collection[str] | None) -> None:
+def _wait_for_turn(
+    ledger: Ledger, held: contextlib.ExitStack, mappings: Collection[str] | None, within_s: float
+) -> None:
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(LockedError),
         wait=tenacity.wait_fixed(POLL_INTERVAL_S),
-        stop=tenacity.stop_after_delay(TURN_WITHIN_S),
+        stop=tenacity.stop_after_delay(within_s),
         reraise=True,
     )
     try:

@@ -61,7 +61,7 @@ def run_page(ledger: Ledger, configured: Configured, run: PastRun) -> RunPage:
         money=_money([report]),
         balances=_balances(report),
         reasons=_reasons([report]),
-        attention=tuple(_attention(configured, report)),
+        attention=tuple(attention_lines(configured, report)),
         attention_total=report.get("attention_total", len(report["attention"])),
         timeline=_timeline(ledger, run.id, began, ended) if details else (),
         slowest=tuple(
@@ -141,7 +141,8 @@ def _reasons(reports: Iterable[Document]) -> tuple[ReasonLine, ...]:
     return tuple(ReasonLine(*key, count) for key, count in ordered)
 
 
-def _attention(configured: Configured, report: Document) -> Iterable[AttentionLine]:
+def attention_lines(configured: Configured, report: Document) -> Iterable[AttentionLine]:
+    """What a run left for a person, each with its record's page in the CRM."""
     crm = configured.crms[DEFAULT_CRM]
     for row in report["attention"][:SHOWN_ATTENTION]:
         record_id = row.get("record_id") or ""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from connector.app.alerts import AlertService
 from connector.app.delegation import Backfill, chosen_of
 from connector.app.inbound import InboundService
+from connector.app.operations import Operations
 from connector.app.wiring import Configured, connect_crm
 from connector.core.clock import Clock
 from connector.core.errors import ConfigurationError
@@ -32,10 +33,12 @@ class Serving:
         token: what callers of the trigger API must show.
         message_secrets: by CRM, the secret of its inbound route; a CRM without one has its route closed.
         public_url: where this deployment is reached from outside.
+        operations: what the operations pages show and do.
         schedule: a line for each mapping, with the next time of its schedule.
     """
 
     inbound: InboundService
+    operations: Operations
     alive: Callable[[], bool]
     token: str
     message_secrets: Mapping[str, str]
@@ -86,6 +89,7 @@ def serve(
             {name: found.org_id for name, found in access.items()},
             prefixes,
         ),
+        operations=Operations(configured, services, mappings),
         alive=(lambda: driver.holds_run_lock) if driver else (lambda: True),
         token=token.get_secret_value() if token else "",
         message_secrets={name: found.secret for name, found in access.items()},

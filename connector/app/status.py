@@ -41,7 +41,7 @@ def status_of(ledger: Ledger, place: str, now: datetime) -> StatusView:
             PurchaseCount(provider=provider, state=state, count=count, next=_what_next(provider, state))
             for (provider, state), count in sorted(counts.purchases.items())
         ],
-        needs_a_look=[_decision(row) for row in ledger.operator.needs_a_look(sent_before=now - TASK_AGE)],
+        needs_a_look=[decision_view(row) for row in ledger.operator.needs_a_look(sent_before=now - TASK_AGE)],
         overdue=[_overdue(one) for one in ledger.overdue.all(now)],
         open_tasks=counts.tasks,
         open_records=counts.records,
@@ -58,7 +58,8 @@ def status_of(ledger: Ledger, place: str, now: datetime) -> StatusView:
     )
 
 
-def _decision(row: OpenPurchase) -> PurchaseToDecide:
+def decision_view(row: OpenPurchase) -> PurchaseToDecide:
+    """A purchase that an operator may have to resolve, and the next step."""
     return PurchaseToDecide(
         purchase_id=row.id,
         provider=row.provider,

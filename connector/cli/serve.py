@@ -31,6 +31,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
     from connector.app.application import Application
     from connector.report.logs import log_to_stderr
     from connector.server.listen import bind, is_loopback_host, server
+    from connector.server.pages import Pages
     from connector.server.site import Secrets, Site
 
     notes = StartNotes()
@@ -45,7 +46,8 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
         site = Site(
             serving.inbound, secrets, serving.alive, version, serving.public_url, loopback=is_loopback_host(host)
         )
-        running = server(site.application(), ENDING.begin)
+        pages = Pages(serving.operations, serving.token, serving.public_url)
+        running = server(site.application(pages.routes()), ENDING.begin)
         # From here on, a signal shuts the server down cleanly; once stopped, it passes the signal to these handlers.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, running.handle_exit)

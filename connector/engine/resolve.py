@@ -8,6 +8,7 @@ from connector.core.model import Result
 from connector.core.recover import GIVEN_UP as GIVEN_UP_PURCHASE
 from connector.core.states import PurchaseState
 from connector.store.ledger import Ledger
+from connector.store.operator import OpenPurchase
 from connector.store.rows import FinalResult
 
 GIVEN_UP = "its value could not be written and was given up by an operator"
@@ -20,6 +21,17 @@ class OperatorDecision(StrEnum):
     ALLOW_REPEAT = "allow-repeat"
     GIVE_UP = "give-up"
     RETRY_WRITE = "retry-write"
+
+
+def options_of(row: OpenPurchase) -> tuple[OperatorDecision, ...]:
+    """The decisions that a purchase allows; none for an event, and for a request that is only sent again if needed."""
+    if row.event_id or row.unsent:
+        return ()
+    if row.parked:
+        return (OperatorDecision.RETRY_WRITE, OperatorDecision.GIVE_UP)
+    if row.state is PurchaseState.UNKNOWN:
+        return (OperatorDecision.DELIVERED, OperatorDecision.ALLOW_REPEAT, OperatorDecision.GIVE_UP)
+    return (OperatorDecision.DELIVERED, OperatorDecision.GIVE_UP)
 
 
 def resolve(ledger: Ledger, purchase_id: int, decision: OperatorDecision, now: datetime) -> str:

@@ -21,14 +21,19 @@ def same(given: str, right: str) -> bool:
     return hmac.compare_digest(given.encode(), right.encode())
 
 
+def has_token(request: Request, token: str | None) -> bool:
+    """Whether the request has the bearer token."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return token is not None and scheme.lower() == "bearer" and same(given.strip(), token)
+
+
 def require_token(request: Request, token: str | None) -> None:
     """Require the bearer token.
 
     Raises:
         HTTPException: 401 if it is missing or wrong.
     """
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if token is None or scheme.lower() != "bearer" or not same(given.strip(), token):
+    if not has_token(request, token):
         raise HTTPException(401, "a valid bearer token is required", {"WWW-Authenticate": "Bearer"})
 
 

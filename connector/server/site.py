@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from connector.core.states import RequestItemState
 from connector.server import bodies, openapi
 from connector.server.guards import NOT_FOUND, body_of, is_own_name, json_of, require_secret, require_token
 from connector.server.metrics import Metrics
+from connector.server.routes import Handler, Routes
 
 LOG = logging.getLogger("connector.http")
 MOST_REQUEST_BYTES = 128 * 1024
@@ -31,7 +32,6 @@ MISDIRECTED = 421
 RETRY_AFTER_S = "300"  # by then a run has verified the waiting callbacks with the vendor
 _REQUEST_ID = re.compile(bodies.REQUEST_ID)
 _MESSAGES = {404: "not found", 405: "this method is not allowed here"}
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,13 @@ class Site:
         self._document = openapi.document(version, public_url)
         self._metrics = Metrics(inbound.figures)
 
-    def application(self) -> ASGIApp:
-        """Build the ASGI application."""
-        routes: list[tuple[str, str, Handler]] = [
+    def application(self, pages: Sequence[tuple[str, str, Handler]] = ()) -> ASGIApp:
+        """Build the ASGI application.
+
+        Args:
+            pages: the routes of the pages for people.
+        """
+        routes: Routes = [
             ("POST", "/v1/enrichments", self._ask),
             ("POST", openapi.RECORD_PATH, self._ask_record),
             ("GET", "/v1/enrichments/{request_id}", self._look),
@@ -94,6 +98,7 @@ class Site:
                     ("/openapi.json", self._openapi),
                 )
             ),
+            *((method, path, self._for_own_names(handler)) for method, path, handler in pages),
         ]
         made = Starlette(
             routes=[Route(path, handler, methods=[method]) for method, path, handler in routes],

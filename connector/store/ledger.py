@@ -27,6 +27,7 @@ from connector.store.locks import FileLocks, Locks, SessionLocks
 from connector.store.mark import Mark
 from connector.store.operator import Operator
 from connector.store.overdue import OverdueWork
+from connector.store.overview import OverviewQueries
 from connector.store.planning import Planning
 from connector.store.planning_snapshot import PlanningSnapshots
 from connector.store.plans import Plans
@@ -97,6 +98,7 @@ class Ledger:
         self.retention = Retention(database)
         self.run_outcomes = RunOutcomes(database)
         self.run_pages = RunPages(database)
+        self.overview = OverviewQueries(database)
         self.runs = Runs(database, seal, self.jobs, self.poll_backoff)
         self.snapshots = PlanningSnapshots(database)
         self.task_times = StoredTaskTimes(database)

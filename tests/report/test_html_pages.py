@@ -21,7 +21,7 @@ from connector.core.pages import (
     RunPage,
     SlowTask,
 )
-from connector.report.html.render import Nav, NavItem, css, period_page, policy, run_page
+from connector.report.html.render import Nav, NavItem, css, page_of_run, period_page, policy, run_page
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 ATTACK = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
@@ -193,7 +193,7 @@ def test_an_empty_run_and_an_empty_period_have_pages() -> None:
 
 
 def test_a_page_in_the_server_has_links_and_leaves_the_policy_to_the_server() -> None:
-    page = Reader(run_page(RUN, Nav((NavItem("/", "Overview"), NavItem("/runs", "Runs")), "/runs")))
+    page = Reader(page_of_run(RUN, Nav((NavItem("/", "Overview"), NavItem("/runs", "Runs")), "/runs")))
     current = [attrs for attrs in page.named("a") if attrs.get("aria-current")]
     assert [attrs["href"] for attrs in current] == ["/runs"]
     assert not any(attrs.get("http-equiv") for attrs in page.named("meta"))

@@ -49,7 +49,12 @@ def policy() -> str:
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'self'"
 
 
-def run_page(run: RunPage, nav: Nav | None = None) -> str:
+def run_page(run: RunPage) -> str:
+    """The page of one run, as a file that stands alone."""
+    return page_of_run(run, None)
+
+
+def page_of_run(run: RunPage, nav: Nav | None, **shared: object) -> str:
     """The page of one run; without `nav` it is a file that stands alone."""
     order = [name for name in ORDER if any(counts.get(name) for counts in run.channels.values())]
     return render(
@@ -62,6 +67,7 @@ def run_page(run: RunPage, nav: Nav | None = None) -> str:
         channels=_markup(charts.stacked("Records by channel and outcome", run.channels, order)),
         spend=_spend(run.money),
         timeline=_timeline(run),
+        **shared,
     )
 
 
@@ -97,7 +103,7 @@ def _spend(money: Sequence[MoneyLine]) -> Markup:
     return _markup(charts.bars("Credits by provider and channel", rows)) if rows else Markup()
 
 
-def period_page(page: PeriodPage, nav: Nav | None = None) -> str:
+def period_page(page: PeriodPage) -> str:
     """The page of all runs of a period."""
     order = [name for name in ORDER if any(counts.get(name) for counts in page.channels.values())]
     providers = sorted({name for one in page.weeks for name in one.credits})
@@ -108,7 +114,7 @@ def period_page(page: PeriodPage, nav: Nav | None = None) -> str:
     weeks = [(one.name[5:], float(one.delivered)) for one in page.weeks]
     return render(
         "period.html",
-        nav,
+        None,
         page=page,
         order=order,
         head=head,
@@ -122,7 +128,7 @@ def period_page(page: PeriodPage, nav: Nav | None = None) -> str:
 def render(template: str, nav: Nav | None, **values: object) -> str:
     """Render a template of this package with its own style."""
     shared = {"css": Markup(css()), "nav": nav, "policy": "" if nav else policy()}  # noqa: S704 the package's own file
-    return _environment().get_template(template).render({**shared, **values})
+    return _environment().get_template(template).render({"message": "", "logout": "", **shared, **values})
 
 
 @functools.cache
