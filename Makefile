@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-JSFORCE := .jsforce
+PACKAGES := .packages
 # A provider in a package of its own, installed where only its own tests see it.
 TEMPLATE := .provider_template
 WORKERS ?= 3
@@ -16,7 +16,7 @@ ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_hostile_values.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long postgres jsforce lint format bench bench-quick pins clean
+.PHONY: help setup demo test test-long postgres browser packages lint format bench bench-quick pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' Makefile | sort
@@ -35,12 +35,12 @@ lint: $(STAMP)  ## formatting, ruff, mypy strict
 	$(BIN)/ruff check .
 	$(BIN)/mypy --num-workers 2
 
-test: lint postgres jsforce $(TEMPLATE)/.installed  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors, coverage
+test: lint postgres packages $(TEMPLATE)/.installed  ## every check: formatting, ruff, mypy strict, all tests, warnings as errors, coverage
 	$(BIN)/pytest -n $(WORKERS) -m "not long" -p branch_coverage
 	$(BIN)/pytest -n $(WORKERS) -m "not long" --store postgres $(ON_POSTGRES)
 	PYTHONPATH=$(CURDIR)/$(TEMPLATE) $(BIN)/pytest -n $(WORKERS) examples/provider_template/tests
 
-test-long: $(STAMP) postgres  ## the proofs that take minutes; keeps their figures in RELIABILITY.md
+test-long: $(STAMP) postgres browser packages  ## the proofs that take minutes; keeps their figures in RELIABILITY.md
 	$(BIN)/pytest -n $(WORKERS) -m long --timeout=3600 --keep-figures
 	$(BIN)/pytest -n $(WORKERS) -m "not long" --store postgres tests/engine
 	$(BIN)/pytest -n $(WORKERS) -m long --timeout=3600 --keep-figures --store postgres tests/engine
@@ -48,11 +48,14 @@ test-long: $(STAMP) postgres  ## the proofs that take minutes; keeps their figur
 postgres:
 	@bash tools/postgres.sh
 
-# One install for the stamp; where node is missing there is no stamp, and the test is skipped.
-jsforce: $(JSFORCE)/.installed
+browser:
+	@bash tools/browser.sh
 
-$(JSFORCE)/.installed: tools/jsforce.sh
-	@JSFORCE="$(JSFORCE)" bash tools/jsforce.sh
+# One install for the stamp; where node is missing there is no stamp, and the test is skipped.
+packages: $(PACKAGES)/.installed
+
+$(PACKAGES)/.installed: tools/npm.sh
+	@PACKAGES="$(PACKAGES)" bash tools/npm.sh
 
 $(TEMPLATE)/.installed: $(STAMP) $(wildcard examples/provider_template/*.toml examples/provider_template/findwell/*.py)
 	@VENV="$(VENV)" TARGET="$(TEMPLATE)" bash tools/provider_template.sh
@@ -74,4 +77,4 @@ pins: $(STAMP)  ## recompute the pinned versions and their hashes from pyproject
 	  -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 
 clean:  ## remove everything that `make` made
-	rm -rf $(VENV) .uv $(JSFORCE) $(TEMPLATE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .uv $(PACKAGES) $(TEMPLATE) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -20,8 +20,8 @@ By jobs, both compares read every record: ten requests for two times 10,000. The
 job of updates four, each with one look at it. Seven more are the token, the limits, the org's id, the description of
 the object, both conditions, and the count that tells when the first look is worth it.""",
     "large": """
-The memory of the undo does not grow with the records: it is 99 MB at 10,000, 104 at 30,000, 112 at 60,000, 122 at
-100,000 and 127 at 1,000,000. Python's own objects stay between 57 and 59 MB, as tracemalloc counts them; the rest is
+The memory of the undo stops growing at about 100,000 records: it is 99 MB at 10,000, 104 at 30,000, 112 at 60,000, 122
+at 100,000 and 127 at 1,000,000. Python's own objects stay between 57 and 59 MB, as tracemalloc counts them; the rest is
 freed memory that the C allocator keeps for later, and the pages of SQLite.""",
     "linkedin": """
 Each resolution is an HTTP request for one person, which costs 2 ms of CPU: httpx and h11 take half of it, and the rate

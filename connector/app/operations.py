@@ -194,7 +194,7 @@ class Operations:
                     channel=view.channel,
                     state=view.state,
                     reason=view.reason,
-                    since=view.since,
+                    since=row.since,
                     next=view.next,
                     options=tuple(one.value for one in options_of(row)),
                     records=tuple(RecordLink(one, link(one)) for one in records.get(row.id, ())),

@@ -159,7 +159,7 @@ class DecisionLine:
     channel: str
     state: str
     reason: str
-    since: str
+    since: datetime
     next: str
     options: tuple[str, ...]
     records: tuple[RecordLink, ...]

@@ -91,6 +91,7 @@ class Pages:
             ),
             ("GET", "/requests", self._page(lambda _r, frame: html.requests_page(self._operations.requests(), frame))),
             ("POST", "/decisions", self._decide),
+            ("GET", "/favicon.ico", _no_icon),
             ("GET", "/login", self._show_login),
             ("POST", "/login", self._log_in),
             ("POST", "/logout", self._log_out),
@@ -228,6 +229,11 @@ class Pages:
             return True
         origin = request.headers.get("origin", "")
         return origin.startswith("https://") and _same_place(origin, self._public_url)
+
+
+async def _no_icon(_request: Request) -> Response:
+    """Browsers ask for it on their own."""
+    return Response(status_code=204)
 
 
 def _same_place(origin: str, address: str) -> bool:

@@ -1,99 +1,29 @@
-"""The operations pages of `serve`: what they show, and that a form has an effect once, from a session on its own page."""
+"""The operations pages of `serve`: what they show, and that a form has an effect once, from a page of its session."""
 
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
+from deployment import BEARER, PATHS, TOKEN, Deployment, deployed, lose_an_answer
 from workspace import NEVER_SHOWN, Workspace
 
-from connector.app.application import Application
 from connector.report.html.render import policy
-from connector.server.listen import bind, server
-from connector.server.pages import COOKIE, Pages
+from connector.server.pages import COOKIE
 from connector.server.sessions import FAILURES_WITHIN_S, IDLE_S, LONGEST_S, MOST_FAILURES
-from connector.server.site import Secrets, Site
 
 pytest_plugins = ("cli_fixtures",)
-
-TOKEN = "operations-token-of-these-tests"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
-PAGES = ("/", "/runs", "/attention", "/decisions", "/requests")
-_FIELD = re.compile(r'name="(\w+)" value="([^"]*)"')
-
-
-class Deployment:
-    """A server on loopback, a browser without scripts, and the hand on its clock."""
-
-    def __init__(self, client: httpx.Client) -> None:
-        self.client = client
-        self.seconds = 0.0
-
-    @property
-    def host(self) -> str:
-        """The origin of the server's own pages."""
-        return str(self.client.base_url).rstrip("/")
-
-    def log_in(self, token: str = TOKEN, **headers: str) -> httpx.Response:
-        form = {"token": token, "then": "/decisions"}
-        return self.client.post("/login", data=form, headers={"Origin": self.host, **headers})
-
-    def buttons(self) -> list[dict[str, str]]:
-        """The fields of every form on the decisions page, without that of the logout."""
-        page = self.client.get("/decisions").text
-        forms = re.findall(r'<form method="post" action="/decisions">(.*?)</form>', page, re.DOTALL)
-        return [dict(_FIELD.findall(form)) for form in forms]
-
-    def press(self, fields: dict[str, str], **headers: str) -> httpx.Response:
-        return self.client.post("/decisions", data=fields, headers={"Origin": self.host, **headers})
-
-    def states(self) -> list[tuple[str, str]]:
-        """The open decisions that the page shows: purchase and state."""
-        page = self.client.get("/decisions", headers=BEARER).text
-        return re.findall(r'id="p(\d+)">.*?<strong class="warn">(\w+)', page, re.DOTALL)
-
-
-@contextmanager
-def deployed(workspace: Workspace, public_url: str = "") -> Iterator[Deployment]:
-    workspace.set(CONNECTOR_TRIGGER_TOKEN=TOKEN)
-    listening = bind("127.0.0.1", 0)
-    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    with Application((workspace_mapping(workspace),)).serving() as serving:
-        with httpx.Client(base_url=address, trust_env=False, timeout=20) as client:
-            made = Deployment(client)
-            pages = Pages(serving.operations, serving.token, public_url, lambda: made.seconds)
-            site = Site(serving.inbound, Secrets(TOKEN), serving.alive, "1", public_url, loopback=True)
-            running = server(site.application(pages.routes()))
-            thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
-            thread.start()
-            try:
-                yield made
-            finally:
-                running.should_exit = True
-                thread.join()
-
-
-def workspace_mapping(workspace: Workspace) -> str:
-    return "own.yaml" if (workspace.folder / "own.yaml").exists() else "lead"
 
 
 @pytest.fixture
 def lost(workspace: Workspace) -> Workspace:
     """A workspace with an unknown purchase at a vendor that keeps no record of people."""
-    text = (workspace.folder / "mappings" / "lead.yaml").read_text(encoding="utf-8")
-    name = workspace.mapping(text.replace("from: [lensmor, salesfinity]", "from: [salesfinity]"))
-    workspace.arm("salesfinity", "requestEmailEnrichment", "drop_after")
-    workspace.lead()
-    assert workspace.run("sync", "-m", name).code == 3
+    lose_an_answer(workspace)
     return workspace
 
 
 def test_without_a_login_every_page_leads_to_the_form_and_back(workspace: Workspace) -> None:
     with deployed(workspace) as site:
-        for path in (*PAGES, "/runs/20261120T100000-a1b2c3"):
+        for path in (*PATHS, "/runs/20261120T100000-a1b2c3"):
             answer = site.client.get(path)
             assert answer.status_code == 303
             form = site.client.get(answer.headers["location"])
@@ -106,14 +36,14 @@ def test_without_a_login_every_page_leads_to_the_form_and_back(workspace: Worksp
         assert "httponly" in cookie
         assert "samesite=lax" in cookie
         assert "secure" not in cookie, "the page was opened over HTTP on this machine"
-        for path in PAGES:
+        for path in PATHS:
             assert site.client.get(path).status_code == 200
 
 
 def test_pages_name_nobody_and_load_nothing(lost: Workspace) -> None:
     with deployed(lost) as site:
         run_id = re.findall(r'href="(/runs/[^"]+)"', site.client.get("/runs", headers=BEARER).text)[0]
-        for path in (*PAGES, run_id, "/login"):
+        for path in (*PATHS, run_id, "/login"):
             answer = site.client.get(path, headers=BEARER)
             assert answer.status_code == 200
             assert [text for text in (*NEVER_SHOWN, TOKEN) if text in answer.text] == []
@@ -253,7 +183,7 @@ def test_behind_https_the_cookie_is_secure(workspace: Workspace) -> None:
 
 def test_another_host_name_is_not_served(workspace: Workspace) -> None:
     with deployed(workspace) as site:
-        for path in (*PAGES, "/login"):
+        for path in (*PATHS, "/login"):
             assert site.client.get(path, headers={"Host": "rebound.example.com"}).status_code == 421
         assert site.log_in(Host="rebound.example.com", Origin="http://rebound.example.com").status_code == 421
 
@@ -267,7 +197,8 @@ def test_programs_use_the_token_in_a_header(lost: Workspace) -> None:
         wrong = site.client.post("/decisions", data={"purchase": purchase, "decision": "no"}, headers=BEARER)
         assert wrong.status_code == 400
         for number in ("", "-1", "1e3", "9" * 30):
-            assert site.client.post("/decisions", data={"purchase": number, "decision": "give-up"}, headers=BEARER)
+            odd = site.client.post("/decisions", data={"purchase": number, "decision": "give-up"}, headers=BEARER)
+            assert odd.status_code == 400
         done = site.client.post("/decisions", data={"purchase": purchase, "decision": "give-up"}, headers=BEARER)
         assert "is given up" in done.text
         assert site.states() == []

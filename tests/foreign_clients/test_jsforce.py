@@ -1,6 +1,6 @@
 """jsforce against the simulated Salesforce: a client that uses exactly the token answer's `instance_url`.
 
-`make jsforce` installs it if node and npm are available. Otherwise the test is skipped; with `CI=true` it must run.
+`make packages` installs it if node and npm are available. Otherwise the test is skipped; with `CI=true` it must run.
 """
 
 import json
@@ -17,7 +17,7 @@ from connector.simulator.clock import SimClock
 from connector.simulator.server import Simulator, Urls
 
 START = 1_795_168_800.0
-MODULES = Path(__file__).parents[2] / ".jsforce" / "node_modules"
+MODULES = Path(__file__).parents[2] / ".packages" / "node_modules"
 SESSION = Path(__file__).parent / "jsforce_session.cjs"
 TIMEOUT_S = 90
 LEADS = 2_100
@@ -31,8 +31,8 @@ def node() -> str:
     if found is not None and (MODULES / "jsforce").is_dir():
         return found
     if os.environ.get("CI") == "true":
-        pytest.fail("CI needs node and jsforce: run `make jsforce`")
-    pytest.skip("needs node and jsforce: run `make jsforce`")
+        pytest.fail("CI needs node and jsforce: run `make packages`")
+    pytest.skip("needs node and jsforce: run `make packages`")
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from connector.core.operations import AttentionList, DecisionLine, Overview, RequestLine, RunLine, RunList
 from connector.core.pages import RunPage
+from connector.core.states import RequestItemState
 from connector.report.html.render import Nav, NavItem, page_of_run, render
 
 PAGES = (
@@ -66,7 +67,7 @@ def overview_page(view: Overview, frame: Frame) -> str:
     tiles += [
         (f"Balance at {one.provider}", "-" if one.balance is None else f"{one.balance:,}") for one in view.balances
     ]
-    requests = sum(count for state, count in view.requests.items() if state != "done")
+    requests = sum(count for state, count in view.requests.items() if state != RequestItemState.DONE)
     return _render("overview.html", "/", frame, view=view, head=[*tiles, ("Requested records", f"{requests:,}")])
 
 

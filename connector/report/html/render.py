@@ -141,6 +141,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
+        "sentence": _sentence,
         "words": _words,
         "number": _number,
         "percent": _percent,
@@ -166,6 +167,11 @@ def _swatch(number: int) -> Markup:
 def _stroke(number: int) -> Markup:
     line = f'<line class="line s{number}" x1="0" y1="6" x2="24" y2="6"/>'
     return _markup(f'<svg viewBox="0 0 24 12" aria-hidden="true">{line}</svg>')
+
+
+def _sentence(text: str) -> str:
+    """The text with a capital at its start; jinja2's own filter would also change the names in it."""
+    return text[:1].upper() + text[1:]
 
 
 def _words(name: str) -> str:
