@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: our commands must obey Ctrl-C.
@@ -17,11 +17,12 @@ OURS = ("SALESFORCE_", "LENSMOR_", "SALESFINITY_", "CONNECTOR_")
 
 @dataclass(frozen=True)
 class Said:
-    """The exit code and the output of a command."""
+    """The exit code and the output of a command; `shown` is the output in its order, if it ran in this process."""
 
     code: int
     out: str
     err: str
+    shown: str = field(default="", compare=False)
 
     @property
     def json(self) -> Any:  # noqa: ANN401 any document

@@ -65,14 +65,18 @@ def provision(
         out().print(_listed(found))
         if folder is not None:
             _write(found, folder)
-        refused = 0
-        if applies:
-            refused = _apply(found, yes=yes) + (_assign(found, user) if user is not None else 0)
+        refused = _apply(found, yes=yes) if applies else 0
+        not_assigned = _assign(found, user) if user is not None else None
         if found.needed.missing:
-            say("Left for you:")
-            for note in found.needed.notes:
-                say(f"- {note}")
-        ctx.exit(3 if refused else 0)
+            _tell_rest(found.needed.notes if not_assigned == 0 else (*found.needed.notes, found.needed.access))
+        ctx.exit(3 if refused or not_assigned else 0)
+
+
+def _tell_rest(steps: "Sequence[str]") -> None:
+    if steps:
+        say("Left for you:")
+    for step in steps:
+        say(f"- {step}")
 
 
 def _listed(found: "Provisioning") -> RenderableType:

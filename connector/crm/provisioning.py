@@ -57,12 +57,14 @@ class Needed:
         files: a package that an admin's own tool can deploy, by relative path.
         deploy: the commands that deploy the package, run in its folder.
         notes: what neither the package nor `--apply` can do, as steps for a person.
+        access: how a person gives the connector's user its access, which `assign` does, too.
     """
 
     items: tuple[Item, ...]
     files: Mapping[str, str] = field(default_factory=dict)
     deploy: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    access: str = ""
 
     @property
     def is_certain(self) -> bool:

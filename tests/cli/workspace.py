@@ -162,7 +162,7 @@ class Workspace:
             answer: typed at a question on a terminal; without it there is no terminal.
         """
         with (
-            CliRunner().isolation(input=answer) as (out, err, _),
+            CliRunner().isolation(input=answer) as (out, err, both),
             pytest.MonkeyPatch.context() as patch,
             _signals_kept(),
         ):
@@ -176,7 +176,7 @@ class Workspace:
                 code = stop.code if isinstance(stop.code, int) else 0
             sys.stdout.flush()
             sys.stderr.flush()
-            result = Said(code, out.getvalue().decode(), err.getvalue().decode())
+            result = Said(code, out.getvalue().decode(), err.getvalue().decode(), both.getvalue().decode())
         decent(result)
         return result
 

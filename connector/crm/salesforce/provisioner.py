@@ -81,7 +81,8 @@ class SalesforceProvisioner(Provisioner):
             items,
             files | {"sfdx-project.json": self._project()},
             (*_DEPLOY, *(f"sf org assign permset --name {name} --on-behalf-of USERNAME" for name in draft.user_sets)),
-            (*draft.notes, *_steps(draft.user_sets, trigger)),
+            (*draft.notes, *_steps(trigger)),
+            _access(draft.user_sets),
         )
 
     def _of_mapping(self, draft: _Draft, mapping: MappingFile, trigger: TriggerApi | None) -> None:
@@ -204,10 +205,14 @@ def _not_created(mapping: MappingFile, name: str) -> str:
     )
 
 
-def _steps(sets: Iterable[str], trigger: TriggerApi | None) -> tuple[str, ...]:
-    """The steps that remain after a deployment."""
+def _access(sets: Iterable[str]) -> str:
     names = ", ".join(sets)
-    steps = [f"Assign the permission sets ({names}) to the connector's user: Setup, Users, Permission Set Assignments"]
+    return f"Assign the permission sets ({names}) to the connector's user: Setup, Users, Permission Set Assignments"
+
+
+def _steps(trigger: TriggerApi | None) -> tuple[str, ...]:
+    """The steps that remain after a deployment."""
+    steps: list[str] = []
     if trigger is not None:
         steps += [
             f"Enter the token: Setup, Named Credentials, External Credentials, {automation.CREDENTIAL}, principal "
