@@ -6,6 +6,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := .packages
+# The tools that build a release, and the runtime dependencies alone.
+RELEASE := .release
+DIST := dist
 # A provider in a package of its own, installed where only its own tests see it.
 TEMPLATE := .provider_template
 WORKERS ?= 3
@@ -16,7 +19,7 @@ ON_POSTGRES := tests/engine/test_sync_kinds.py tests/engine/test_hostile_values.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long postgres browser packages lint format bench bench-quick pins clean
+.PHONY: help setup demo test test-long postgres browser packages lint format bench bench-quick dist pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' Makefile | sort
@@ -70,11 +73,24 @@ bench: $(STAMP)  ## every measurement against the simulator, up to 40 minutes; r
 bench-quick: $(STAMP)  ## the main measurements with 10,000 Leads, under 3 minutes; rewrites BENCHMARKS.md
 	$(BIN)/python -m benchmarks.run --quick
 
+dist: $(RELEASE)/tools/.installed $(RELEASE)/runtime/.installed  ## build the wheel, the sdist and the SBOM of the last commit into dist/, reproducibly
+	@DIST="$(DIST)" TOOLS="$(RELEASE)/tools" RUNTIME="$(RELEASE)/runtime" bash tools/dist.sh
+
+$(RELEASE)/tools/.installed: requirements-release.txt tools/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(RELEASE)/tools" REQUIREMENTS=requirements-release.txt bash tools/setup.sh
+
+$(RELEASE)/runtime/.installed: requirements.txt tools/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(RELEASE)/runtime" REQUIREMENTS=requirements.txt bash tools/setup.sh
+
 pins: $(STAMP)  ## recompute the pinned versions and their hashes from pyproject.toml
 	.uv/bin/uv pip compile -q --upgrade --generate-hashes --extra postgres --extra fast --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
 	  pyproject.toml -o requirements.txt
 	.uv/bin/uv pip compile -q --upgrade --generate-hashes --extra postgres --extra fast --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
 	  -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
+	.uv/bin/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
+	  -c requirements-dev.txt --group build -o requirements-build.txt
+	.uv/bin/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
+	  -c requirements-dev.txt -c requirements-build.txt --group release -o requirements-release.txt
 
 clean:  ## remove everything that `make` made
-	rm -rf $(VENV) .uv $(PACKAGES) $(TEMPLATE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .uv $(PACKAGES) $(TEMPLATE) $(RELEASE) $(DIST) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Creates $VENV with the pinned versions of requirements-dev.txt and the connector itself; called by `make`.
+# With $REQUIREMENTS, it installs the versions of that file instead, and nothing else.
 # Both installers refuse a file whose hash does not stand there.
 #
 # uv installs a hundred packages in seconds. Where uv cannot do the job (a company CA that it does not trust, a package
@@ -10,6 +11,8 @@ cd "$(dirname "$0")/.."
 
 PYTHON="${PYTHON:-python3}"
 VENV="${VENV:-.venv}"
+REQUIREMENTS="${REQUIREMENTS:-}"
+PINS="${REQUIREMENTS:-requirements-dev.txt}"
 UV_HOME=.uv
 STAMP="$VENV/.installed"
 OLDEST='import sys; sys.exit(sys.version_info < (3, 11))'
@@ -90,18 +93,23 @@ get_uv() {
   "$UV_HOME/bin/uv" --version
 }
 
+# The arguments are the installer's command.
+install_connector() {
+  [ -n "$REQUIREMENTS" ] || "$@" --no-deps -e .
+}
+
 install_with_uv() {
   get_uv &&
     "$UV_HOME/bin/uv" venv -q --clear --python "$PYTHON" "$VENV" &&
-    "$UV_HOME/bin/uv" pip sync -q --require-hashes --compile-bytecode --python "$VENV/bin/python" requirements-dev.txt &&
-    "$UV_HOME/bin/uv" pip install -q --python "$VENV/bin/python" --no-deps -e .
+    "$UV_HOME/bin/uv" pip sync -q --require-hashes --compile-bytecode --python "$VENV/bin/python" "$PINS" &&
+    install_connector "$UV_HOME/bin/uv" pip install -q --python "$VENV/bin/python"
 }
 
 install_with_pip() {
   "$PYTHON" -m venv --clear "$VENV" &&
     trust_system_in_pip "$VENV/bin/python" &&
-    "$VENV/bin/python" -m pip install -q --require-hashes -r requirements-dev.txt &&
-    "$VENV/bin/python" -m pip install -q --no-deps -e .
+    "$VENV/bin/python" -m pip install -q --require-hashes -r "$PINS" &&
+    install_connector "$VENV/bin/python" -m pip install -q
 }
 
 refuse_windows
@@ -113,7 +121,7 @@ log="$(mktemp "${TMPDIR:-/tmp}/connector-setup.XXXXXX")"
 trap 'rm -f "$log"' EXIT
 trap 'say "interrupted; run make again"; exit 130' INT TERM
 
-say "installing the pinned versions into $VENV (once)"
+say "installing the versions of $PINS into $VENV (once)"
 if ! install_with_uv >"$log" 2>&1; then
   reason="$(reason_in "$log" || true)"
   say "uv cannot install here (${reason:-it gave no reason}): using pip instead, about half a minute"
