@@ -3,18 +3,17 @@
 
 FROM python:3.11-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/connector
-# The pinned versions first: this layer stays as long as they do. They include what PostgreSQL needs.
-COPY requirements.txt /src/
-RUN /opt/connector/bin/pip install --require-hashes -r /src/requirements.txt
+# The pinned versions first: these layers stay as long as they do. They include what PostgreSQL needs.
+COPY requirements.txt requirements-build.txt /src/
+RUN python -m venv /opt/connector && /opt/connector/bin/pip install --require-hashes -r /src/requirements.txt
+RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r /src/requirements-build.txt
 COPY pyproject.toml README.md LICENSE /src/
 COPY connector /src/connector
-COPY mappings /src/mappings
-RUN /opt/connector/bin/pip install --no-deps /src
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels /src \
+ && /opt/connector/bin/pip install --no-deps --no-index /wheels/*.whl
 
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="crm-enrichment-connector" \
-      org.opencontainers.image.version="0.4.0" \
       org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 connector \
  && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin connector \

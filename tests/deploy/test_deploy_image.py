@@ -43,10 +43,25 @@ def test_two_build_stages_from_the_same_slim_python() -> None:
 
 
 def test_versions_are_pinned() -> None:
-    installs = [rest for rest in values("RUN", STEPS) if "pip install" in rest]
-    expected = ("--require-hashes -r /src/requirements.txt", "--no-deps /src")
-    assert [words in rest for words, rest in zip(expected, installs, strict=True)] == [True, True]
+    installs = [rest.partition("pip install ")[2] for rest in values("RUN", STEPS) if "pip install" in rest]
+    assert installs == [
+        "--require-hashes -r /src/requirements.txt",
+        "--require-hashes -r /src/requirements-build.txt",
+        "--no-deps --no-index /wheels/*.whl",
+    ]
     assert {"procrastinate", "psycopg", "psycopg-binary"} <= pins_of(ROOT / "requirements.txt").keys()
+
+
+def test_the_connector_is_installed_from_its_wheel() -> None:
+    (build,) = [rest for rest in values("RUN", STEPS) if "pip wheel" in rest]
+    wheel, _, install = build.partition(" && ")
+    assert {"--no-deps", "--no-build-isolation", "/src"} <= set(wheel.split()), "only the pinned tool builds it"
+    assert wheel.startswith("/opt/build/bin/pip")
+    assert install.startswith("/opt/connector/bin/pip")
+    assert "pip" not in " ".join(values("RUN", FINAL))
+    assert [rest for rest in values("COPY", FINAL) if rest.startswith("--from")] == [
+        "--from=build /opt/connector /opt/connector"
+    ]
 
 
 def test_it_does_not_run_as_root() -> None:
@@ -146,16 +161,18 @@ def test_the_default_port_is_that_of_the_command() -> None:
 def test_the_labels_match_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     label = " ".join(values("LABEL", FINAL))
-    assert f'image.version="{project["version"]}"' in label
+    assert f'image.title="{project["name"]}"' in label
     assert f'image.licenses="{project["license"]}"' in label
 
 
 def test_the_changelog_starts_with_the_version_and_its_date() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    newest = re.search(r"^## (.+)$", changelog, re.MULTILINE)
-    assert newest is not None
-    assert re.fullmatch(re.escape(project["version"]) + r" \(2\d{3}-\d\d-\d\d\)", newest.group(1))
+    sections = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
+    unreleased = [one for one in sections if one.endswith("(unreleased)")]
+    newest = next(one for one in sections if one not in unreleased)
+    assert re.fullmatch(re.escape(project["version"]) + r" \(2\d{3}-\d\d-\d\d\)", newest)
+    assert sections.index(newest) == len(unreleased) <= 1
 
 
 def test_the_package_has_its_licence_and_no_project_address() -> None:
