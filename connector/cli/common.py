@@ -1,6 +1,7 @@
 """Options and console output that the commands share."""
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,8 @@ import click
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
-from connector.cli.console import SafeConsole, ask
+from connector.cli.console import LIVE, SafeConsole, ask
+from connector.cli.logs import is_quiet, log_note, notes_are_lines
 from connector.core.addresses import hide_passwords
 from connector.core.errors import ConfigurationError
 from connector.core.printable import printable_values
@@ -22,9 +24,8 @@ from connector.report import text
 if TYPE_CHECKING:  # imported by the commands themselves: start-up time
     from connector.app.application import Application
 
-_QUIET = "connector.quiet"
+LOG = logging.getLogger("connector.work")
 F = TypeVar("F", bound=Callable[..., Any])
-LIVE: list[Console] = []  # the console of the live view, if one is shown: only it prints above the view
 
 
 def mapping_option(*, required: bool = True) -> Callable[[F], F]:
@@ -50,39 +51,12 @@ env_option = click.option(
 )
 
 
-def add_quiet(command: click.Command) -> None:
-    """Add the option `--quiet` to a command, or to every command of a group."""
-    if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            add_quiet(inner)
-    else:
-        command.params.append(
-            click.Option(
-                ["--quiet"],
-                is_flag=True,
-                expose_value=False,
-                callback=_remember_quiet,
-                help="Print results, questions and errors only.",
-            )
-        )
-
-
 def summarize(command: click.Command) -> None:
     """Make lists of commands show the whole first sentence of a command's help; click would cut it off."""
     paragraph = " ".join((command.help or "").partition("\n\n")[0].split())
     command.short_help = paragraph.partition(". ")[0].rstrip(".") + "."
     for inner in command.commands.values() if isinstance(command, click.Group) else ():
         summarize(inner)
-
-
-def _remember_quiet(context: click.Context, _option: click.Parameter, value: bool) -> None:
-    context.meta[_QUIET] = value
-
-
-def is_quiet() -> bool:
-    """Whether the command that runs in this thread has the option `--quiet`."""
-    context = click.get_current_context(silent=True)
-    return context is not None and bool(context.meta.get(_QUIET))
 
 
 class _Out(SafeConsole):
@@ -108,12 +82,19 @@ def err() -> Console:
 def say(message: str) -> None:
     """Print a message on standard error, unless the command is quiet."""
     if not is_quiet():
-        complain(message)
+        _tell(message, logging.INFO)
 
 
 def complain(message: str) -> None:
     """Print an error on standard error, even if the command is quiet."""
-    err().print(hide_passwords(message), markup=False, soft_wrap=True)
+    _tell(message, logging.ERROR)
+
+
+def _tell(message: str, level: int) -> None:
+    if notes_are_lines():
+        log_note(message, level)
+    else:
+        err().print(hide_passwords(message), markup=False, soft_wrap=True)
 
 
 def announce(application: "Application", *, ledger: bool = True) -> None:
@@ -185,6 +166,8 @@ class StartNotes:
         """Do nothing: such a command shows no figures."""
 
     def note(self, text: str) -> None:
-        """Print a line on standard error, unless the command has started."""
-        if not self._started:
+        """Print a line on standard error; after the start, write it to the log."""
+        if self._started:
+            LOG.info(text)
+        else:
             say(text)

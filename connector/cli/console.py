@@ -25,6 +25,17 @@ class SafeConsole(Console):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
+class LineConsole(SafeConsole):
+    """A console for lines beside the work; when its reader closes the pipe, the work goes on without them."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more; rich calls this, and would end the process."""
+        self.quiet = True
+
+
+LIVE: list[Console] = []  # the console of the live view, if one is shown: only it prints above the view
+
+
 def ask(question: str) -> None:
     """Ask a yes-or-no question on standard error.
 

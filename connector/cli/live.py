@@ -18,8 +18,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from connector.cli.common import LIVE, is_quiet
-from connector.cli.console import SafeConsole
+from connector.cli.console import LIVE, LineConsole
+from connector.cli.logs import is_quiet, log_note, notes_are_lines
 from connector.core.run_figures import ASKING, FiguresReader, RunFigures, TimeLeft
 from connector.report import run_view
 from connector.report.run_view import StageView
@@ -32,14 +32,6 @@ LEAST_BAR_WIDTH = 80  # a narrower terminal shows no bar
 END_WITHIN_S = 2.0  # the longest wait for a read of figures when the ledger is about to be closed
 
 
-class _ViewConsole(SafeConsole):
-    """Standard error of a run; when its reader closes the pipe, the run goes on without a view."""
-
-    def on_broken_pipe(self) -> None:
-        """Print nothing more; rich calls this, and would end the process."""
-        self.quiet = True
-
-
 class LiveProgress:
     """Shows the stage and the figures of a run on standard error, and notes; nothing if the command is quiet.
 
@@ -48,9 +40,10 @@ class LiveProgress:
     """
 
     def __init__(self, line_every_s: float = LINE_EVERY_S) -> None:
-        self._console = _ViewConsole(stderr=True, highlight=False)
+        self._console = LineConsole(stderr=True, highlight=False)
         self._is_quiet = is_quiet()
-        can_move = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._writes_lines = notes_are_lines()
+        can_move = self._console.is_terminal and not self._console.is_dumb_terminal and not self._writes_lines
         self._live = (
             Live(console=self._console, get_renderable=self._render, transient=True)
             if can_move and not self._is_quiet
@@ -162,7 +155,11 @@ class LiveProgress:
             return Text()
 
     def _print(self, text: str) -> None:
-        if not self._is_quiet:
+        if self._is_quiet:
+            return
+        if self._writes_lines:
+            log_note(text)
+        else:
             self._console.print(text, markup=False, soft_wrap=True)
 
 

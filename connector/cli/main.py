@@ -7,9 +7,10 @@ from io import TextIOWrapper
 import click
 
 from connector.cli import admin, events, history, init, ledger, operator, provision, rehearse, runs, serve
-from connector.cli.common import add_quiet, complain, summarize
+from connector.cli.common import complain, summarize
 from connector.cli.console import plain_warnings, show_usage_error
 from connector.cli.ending import ENDING, INTERRUPTED, INTERRUPTED_TEXT
+from connector.cli.logs import add_log_options, stop_log
 from connector.core.errors import ConnectorError
 from connector.report.logs import where
 
@@ -34,7 +35,7 @@ def cli() -> None:
 
 for module in (init, runs, serve, history, operator, ledger, admin, provision, events, rehearse):
     for command in module.COMMANDS:
-        add_quiet(command)
+        add_log_options(command)
         summarize(command)
         cli.add_command(command)
 
@@ -49,6 +50,8 @@ def main() -> None:
             _run()
     except KeyboardInterrupt:  # a second signal, while the first is reported
         sys.exit(INTERRUPTED)
+    finally:
+        stop_log()
 
 
 def _run() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from connector.cli.common import StartNotes, announce, env_option, is_quiet, mapping_option, say
+from connector.cli.common import StartNotes, announce, env_option, mapping_option, say
 from connector.cli.ending import ENDING
+from connector.cli.logs import keep_log
 from connector.core.errors import ConfigurationError
 
 
@@ -29,7 +30,6 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
       connector serve -m lead -m contact --host 0.0.0.0 --port 8080
     """
     from connector.app.application import Application
-    from connector.report.logs import log_to_stderr
     from connector.server.listen import bind, is_loopback_host, server
     from connector.server.pages import Pages
     from connector.server.site import Secrets, Site
@@ -56,7 +56,7 @@ def serve(mappings: tuple[str, ...], host: str, port: int, env_file: Path | None
             say(line)
         say(f"Listening on http://{host}:{listening.getsockname()[1]} for mappings {', '.join(application.mappings)}")
         notes.started()
-        log_to_stderr(quiet=is_quiet())
+        keep_log()
         running.run(sockets=[listening])
 
 
@@ -75,7 +75,6 @@ def worker(mappings: tuple[str, ...], concurrency: int, env_file: Path | None) -
       connector worker -m lead -m contact
     """
     from connector.app.application import Application
-    from connector.report.logs import log_to_stderr
 
     notes = StartNotes()
     application = Application(mappings, env_file, notes)
@@ -85,7 +84,7 @@ def worker(mappings: tuple[str, ...], concurrency: int, env_file: Path | None) -
         for line in schedule:
             say(line)
         notes.started()
-        log_to_stderr(quiet=is_quiet())
+        keep_log()
 
     application.work(concurrency, begin, ENDING.begin)
 

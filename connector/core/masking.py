@@ -4,11 +4,18 @@ import math
 import re
 from collections.abc import Iterable
 
+from connector.core.addresses import hide_passwords
 from connector.core.printable import one_line
 
 MASK = "…"
 _ADDRESS = re.compile(r"[^\s<>\"'(),;]+@[^\s<>\"'(),;]+")
 _NUMBER = re.compile(r"\+?\d[\d ().\-/]{4,}\d")
+# For log lines, whose ids of records, runs and tasks stay: only texts that are certainly about a person, or that hold
+# more of an address than its host.
+_EMAIL = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
+_PHONE = re.compile(r"\+\d[\d ().\-/]{4,}\d")
+_PATH = re.compile(r"(?P<site>\bhttps?://[^\s/?#'\"<>]+)[/?#][^\s'\"<>]*", re.IGNORECASE)
+_LINKEDIN_NAME = re.compile(r"(?P<site>\blinkedin\.com/)[^\s'\"<>]+", re.IGNORECASE)
 # A value this short is masked only in quotes: elsewhere it may be part of ordinary words. In Chinese or Japanese, two
 # characters are a complete name.
 _SHORT, _SHORT_BEYOND_ASCII = 2, 1
@@ -29,6 +36,15 @@ def mask_text(text: str, values: Iterable[object] = (), longest: int = 300) -> s
     for pattern in (_ADDRESS, _NUMBER):
         plain = pattern.sub(MASK, plain)
     return plain if len(plain) <= longest else plain[: longest - 1].rstrip() + MASK
+
+
+def redact(text: str) -> str:
+    """The text of a log line, without passwords, paths of addresses, emails, phone numbers and LinkedIn names."""
+    shown = hide_passwords(text)
+    shown = _LINKEDIN_NAME.sub(rf"\g<site>{MASK}", _PATH.sub(rf"\g<site>/{MASK}", shown))
+    for pattern in (_EMAIL, _PHONE):
+        shown = pattern.sub(MASK, shown)
+    return shown
 
 
 def _possible(values: Iterable[str], text: str) -> list[str]:

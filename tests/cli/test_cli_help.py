@@ -79,8 +79,9 @@ def test_a_missing_command_is_wrong_usage(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_every_command_has_the_option_quiet(path: tuple[str, ...]) -> None:
-    assert "--quiet" in CliRunner().invoke(cli, [*path, "--help"]).output
+def test_every_command_has_the_options_about_output(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*path, "--help"]).output
+    assert [option for option in ("--quiet", "--verbose", "--log-format") if option not in shown] == []
 
 
 def test_a_quiet_command_prints_results_and_errors_only(workspace: Workspace) -> None:
