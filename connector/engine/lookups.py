@@ -6,6 +6,7 @@ A lookup is free, so its answer may be lost with the process; the next run asks 
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from connector.core.errors import ConnectorError, NotThereError, RefusedError, StopError
@@ -82,7 +83,7 @@ def _outcomes(
         for identifier in waiting:
             yield identifier, _look_up(run, provider, identifier)
         return
-    asked = {threads.submit(_look_up, run, provider, identifier): identifier for identifier in waiting}
+    asked = {threads.submit(copy_context().run, _look_up, run, provider, one): one for one in waiting}
     try:
         for future in as_completed(asked):
             yield asked[future], future.result()

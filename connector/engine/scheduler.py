@@ -8,6 +8,7 @@ import functools
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import timedelta
 
 from connector.core.errors import LockedError
@@ -163,7 +164,7 @@ class Scheduler:
             return
         done = threading.Event()
         with ThreadPoolExecutor(1, thread_name_prefix="filling") as beside:
-            filled = beside.submit(self._fill_until, done)
+            filled = beside.submit(copy_context().run, self._fill_until, done)
             try:
                 yield
             finally:

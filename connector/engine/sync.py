@@ -18,6 +18,7 @@ from connector.engine import bulk, collect, prices, recovery, write
 from connector.engine.apply import drop_unselected, take_up
 from connector.engine.close import classify_rest, close_run
 from connector.engine.context import Run, Services
+from connector.engine.observing import RunObserver, observe_run, stage
 from connector.engine.scheduler import Scheduler
 from connector.engine.select import flagged, select, within
 from connector.engine.watching import watch_run
@@ -59,13 +60,20 @@ def run_pass(services: Services, spec: RunSpec) -> Report:
         LockedError: another process has taken the run over.
     """
     run = _begin(services, spec)
+    with observe_run(run.id, spec.command, list(spec.mappings), run.monotonic) as seen:
+        return _pass(run, spec, seen)
+
+
+def _pass(run: Run, spec: RunSpec, seen: RunObserver) -> Report:
     try:
-        recovery.recover(run)
-        bulk.resume(run)
-        if run.override_guards:
-            prices.forget_suspicions(run)
-        recovery.observe_balances(run, "before")
-        _take_up(run, spec)
+        with stage("recover", run.monotonic):
+            recovery.recover(run)
+            bulk.resume(run)
+            if run.override_guards:
+                prices.forget_suspicions(run)
+            recovery.observe_balances(run, "before")
+        with stage("select", run.monotonic):
+            _take_up(run, spec)
         run.read_all = True
         _work(run)
     except StopError as error:
@@ -75,12 +83,15 @@ def run_pass(services: Services, spec: RunSpec) -> Report:
         raise  # the new owner of the run stores the outcomes
     except ConnectorError as error:
         classify_rest(run)
-        close_run(run, spec.command, RunState.FAILED, str(error))
+        seen.report = close_run(run, spec.command, RunState.FAILED, str(error))
         raise
-    if not run.crm_stopped:
-        recovery.observe_balances(run, "after")
-    ended_early = run.stopped or run.closed or run.crm_stopped or run.guarded or run.left_for_later
-    return close_run(run, spec.command, RunState.STOPPED if ended_early else RunState.FINISHED)
+    with stage("close", run.monotonic):
+        if not run.crm_stopped:
+            recovery.observe_balances(run, "after")
+        ended_early = run.stopped or run.closed or run.crm_stopped or run.guarded or run.left_for_later
+        state = RunState.STOPPED if ended_early else RunState.FINISHED
+        seen.report = close_run(run, spec.command, state)
+    return seen.report
 
 
 def _begin(services: Services, spec: RunSpec) -> Run:
@@ -128,17 +139,20 @@ def _work(run: Run) -> None:
     """Buy and wait, then write; after a value that the CRM can never accept, the record's next source is due."""
     until_s: float | None = None
     for _ in range(MOST_SOURCES):
-        scheduler = Scheduler(run, until_s)
-        scheduler.work()
+        with stage("buy", run.monotonic):
+            scheduler = Scheduler(run, until_s)
+            scheduler.work()
         until_s = scheduler.until_s
         run.writing_last, run.reopened = True, False
-        run.services.progress.stage(
-            f"Writing to {run.services.crm.label}", run.services.ledger.run_outcomes.open_records(run.id)
-        )
-        write.write_all_complete(run)
+        with stage("write", run.monotonic):
+            run.services.progress.stage(
+                f"Writing to {run.services.crm.label}", run.services.ledger.run_outcomes.open_records(run.id)
+            )
+            write.write_all_complete(run)
         if not run.reopened or run.out_of_time:
             break
         run.writing_last = False
-    collect.report_unknown_states(run)
-    write.write_incomplete(run)
-    classify_rest(run)
+    with stage("classify", run.monotonic):
+        collect.report_unknown_states(run)
+        write.write_incomplete(run)
+        classify_rest(run)

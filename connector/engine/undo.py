@@ -20,6 +20,7 @@ from connector.core.values import stored_form
 from connector.crm.interface import ErrorClass, Rejection, Update, Usage
 from connector.engine import bulk, crowding
 from connector.engine.context import ATTENTION_SHOWN, Services
+from connector.engine.observing import RunObserver, observe_run, stage
 from connector.engine.send import fresh_since
 from connector.engine.watching import watch_run
 from connector.store.runs import ChangeRow, Intended
@@ -91,18 +92,26 @@ def undo(services: Services, run_id: str) -> Report:
     watch_run(services, work.run_id, ())
     selected = ledger.runs.count_undoable_records(run_id)
     services.progress.stage("Restoring values", selected)
-    stopped = ""
+    with observe_run(work.run_id, "undo", (), services.clock.monotonic) as seen:
+        return _restore_all(work, selected, seen)
+
+
+def _restore_all(work: _Undo, selected: int, seen: RunObserver) -> Report:
+    """Restore the values of all records, page by page."""
+    services, stopped = work.services, ""
     try:
-        for page in ledger.runs.undoable(run_id):
-            written = _by_record(page)
-            for start in range(0, len(written), services.crm.write_size):
-                _undo_part(work, written[start : start + services.crm.write_size])
+        with stage("restore", services.clock.monotonic):
+            for page in services.ledger.runs.undoable(work.undone):
+                written = _by_record(page)
+                for start in range(0, len(written), services.crm.write_size):
+                    _undo_part(work, written[start : start + services.crm.write_size])
     except StopError as error:
         stopped = str(error)
     except ConnectorError as error:
-        _close(work, selected, RunState.FAILED, str(error))
+        seen.report = _close(work, selected, RunState.FAILED, str(error))
         raise
-    return _close(work, selected, RunState.STOPPED if stopped else RunState.FINISHED, stopped)
+    seen.report = _close(work, selected, RunState.STOPPED if stopped else RunState.FINISHED, stopped)
+    return seen.report
 
 
 def _settle_jobs(services: Services, run_id: str) -> None:

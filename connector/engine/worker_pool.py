@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 
 Work = Callable[[], None]
 
@@ -39,7 +40,7 @@ class WorkerPool:
         if self._pool is None:
             work()
         else:
-            self._running[self._pool.submit(work)] = key
+            self._running[self._pool.submit(copy_context().run, work)] = key
 
     def collect_finished(self) -> bool:
         """Remove finished items and raise their errors; returns whether there were any.

@@ -337,7 +337,6 @@ class Dispatcher:
             self._disconnect()
             self._dependencies.ended(RunEnd.failed(command, mappings, error))
             return error
-        _log(report)
         self._dependencies.ended(RunEnd.of(report))
         return report
 
@@ -380,8 +379,3 @@ class Dispatcher:
 
     def _now(self) -> datetime:
         return self._services.clock.now()
-
-
-def _log(report: Report) -> None:
-    counts = {outcome.value: count for outcome, count in report.outcomes.items() if count}
-    LOG.info("run ended", extra={"run": report.run_id, "command": report.command, "state": report.state, **counts})

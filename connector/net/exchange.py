@@ -12,6 +12,7 @@ from connector.net.deadline import CONNECT_TIMEOUT_S, Budget, Deadline, Monotoni
 from connector.net.decode import json_of, read_body
 from connector.net.errors import NoAnswerError, RedirectError
 from connector.net.library import httpx
+from connector.net.observed import present_request
 from connector.net.tls import advice
 
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
@@ -56,7 +57,20 @@ def exchange(
         UnreadableError: the answer is too large or badly compressed.
         RedirectError: the site redirects to another address.
     """
-    deadline = Deadline(budget, clock)
+    request_of, began_s, status = present_request(), clock(), 0
+    try:
+        reply = _exchange(transport, request, Deadline(budget, clock), budget)
+        status = reply.status
+    except RedirectError as error:
+        status = error.status
+        raise
+    finally:
+        if request_of is not None:
+            request_of.exchanged(status, clock() - began_s)
+    return reply
+
+
+def _exchange(transport: httpx.BaseTransport, request: httpx.Request, deadline: Deadline, budget: Budget) -> Reply:
     total_s = budget.total_s
     request.headers["Accept-Encoding"] = ACCEPTED_ENCODINGS
     request.extensions["timeout"] = {

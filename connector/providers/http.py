@@ -23,6 +23,7 @@ from connector.core.errors import (
 from connector.net import Budget, ExchangeError, NoAnswerError, RedirectError
 from connector.net.exchange import Reply, exchange
 from connector.net.library import httpx
+from connector.net.observed import observed
 from connector.providers.connection import Connection, Pace
 from connector.providers.headers import (
     DEFAULT_RETRY_AFTER_S,
@@ -127,18 +128,35 @@ class VendorHttp:
         self._transport = connection.transport or connection.network.transport(base_url)
         self._fresh = connection.transport or connection.network.transport(base_url, reuse=False)
 
-    def read(self, path: str, params: Mapping[str, str] | None = None, timeout_s: float = READ_TIMEOUT_S) -> Answer:
+    def read(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        timeout_s: float = READ_TIMEOUT_S,
+        operation: str = "read",
+    ) -> Answer:
         """Send a free GET request, repeated while another attempt can succeed.
+
+        Args:
+            path: of the request.
+            params: of the address.
+            timeout_s: of each attempt.
+            operation: a fixed phrase for the log, without any id.
 
         Raises:
             NotThereError: the vendor answered 404.
             RefusedError: the vendor refused definitely in another way.
             DownError: no readable answer in several attempts.
         """
-        return self._repeat(lambda: self._once("GET", path, params=params, timeout_s=timeout_s))
+        with observed(self.name, operation):
+            return self._repeat(lambda: self._once("GET", path, params=params, timeout_s=timeout_s))
 
-    def repeatable_post(self, path: str) -> Answer:
+    def repeatable_post(self, path: str, operation: str = "post") -> Answer:
         """Send a POST request that the vendor documents as idempotent; repeated like a read.
+
+        Args:
+            path: of the request.
+            operation: a fixed phrase for the log, without any id.
 
         Raises:
             LostAnswerError: an attempt may have taken effect, but none was answered with success.
@@ -155,30 +173,37 @@ class VendorHttp:
                     lost = error.why
                 raise
 
-        try:
-            return self._repeat(send)
-        except ConnectorError as error:
-            if lost:
-                raise LostAnswerError(f"{self.name} {lost}") from error
-            raise
+        with observed(self.name, operation):
+            try:
+                return self._repeat(send)
+            except ConnectorError as error:
+                if lost:
+                    raise LostAnswerError(f"{self.name} {lost}") from error
+                raise
 
-    def pay(self, path: str, body: Mapping[str, Any]) -> Answer:
+    def pay(self, path: str, body: Mapping[str, Any], operation: str = "purchase") -> Answer:
         """Send a paid POST request once. The caller has waited for the rate limiter already.
+
+        Args:
+            path: of the request.
+            body: sent as JSON.
+            operation: a fixed phrase for the log, without any id.
 
         Raises:
             RefusedError: it certainly had no effect; `retry_after_s` is set if it may be sent again later.
             LostAnswerError: it may or may not have taken effect.
         """
-        try:
-            return self._once("POST", path, body=body, timeout_s=READ_TIMEOUT_S, permit=False)
-        except NotThereError as error:
-            raise RefusedError(str(error), status=404) from error
-        except _TryAgainError as error:
-            if not error.left:
-                raise UnreachableError(f"{self.name} {error.why}") from error
-            if error.retry_after_s is not None:
-                raise RefusedError(f"{self.name} asks to wait", retry_after_s=error.retry_after_s) from error
-            raise LostAnswerError(f"{self.name} {error.why}") from error
+        with observed(self.name, operation):
+            try:
+                return self._once("POST", path, body=body, timeout_s=READ_TIMEOUT_S, permit=False)
+            except NotThereError as error:
+                raise RefusedError(str(error), status=404) from error
+            except _TryAgainError as error:
+                if not error.left:
+                    raise UnreachableError(f"{self.name} {error.why}") from error
+                if error.retry_after_s is not None:
+                    raise RefusedError(f"{self.name} asks to wait", retry_after_s=error.retry_after_s) from error
+                raise LostAnswerError(f"{self.name} {error.why}") from error
 
     def wait_turn(self) -> None:
         """Wait until a paid request may leave."""

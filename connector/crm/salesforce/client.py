@@ -24,9 +24,11 @@ from connector.crm.salesforce.tokens import TokenSource
 from connector.crm.salesforce.transport import new_session
 from connector.net import ExchangeError, NetworkSettings, NoAnswerError, UnreadableError
 from connector.net.deadline import Monotonic
+from connector.net.observed import observed
 
 _VERSION = re.compile(r"[0-9]{1,3}\.0")
 ATTEMPTS = 5
+SYSTEM = "salesforce"  # in the log
 _SOAP_HEADERS = {"Content-Type": "text/xml; charset=UTF-8", "SOAPAction": '""'}
 T = TypeVar("T")
 GIVE_UP_AFTER_S = 120.0
@@ -133,6 +135,10 @@ class Client:
         return self._retried(what, attempt)
 
     def _retried(self, what: str, attempt: Callable[[], T]) -> T:
+        with observed(SYSTEM, what):
+            return self._repeat(what, attempt)
+
+    def _repeat(self, what: str, attempt: Callable[[], T]) -> T:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(GIVE_UP_AFTER_S),
             wait=tenacity.wait_exponential_jitter(multiplier=1, max=20),
@@ -223,6 +229,10 @@ class Client:
 
     def send_once(self, what: str, request: Request, may_leave: Callable[[], bool] = always) -> object:
         """As `write`, for any request."""
+        with observed(SYSTEM, what):
+            return self._send_once(what, request, may_leave)
+
+    def _send_once(self, what: str, request: Request, may_leave: Callable[[], bool]) -> object:
         try:
             return self._once(what, request, may_leave)
         except _TryAgainError as error:

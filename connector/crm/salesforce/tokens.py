@@ -18,6 +18,7 @@ from connector.crm.salesforce.domain import domain_of
 from connector.crm.salesforce.login import Login
 from connector.crm.salesforce.refusals import PASSING, refused_login
 from connector.net import UnreadableError
+from connector.net.observed import observed
 
 TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 a path
 ASSERTION_S = 180  # how long a signed assertion is valid; Salesforce takes no more than five minutes
@@ -68,7 +69,8 @@ class TokenSource:
     def _ask(self) -> str:
         url = f"https://{domain_of(self._login.instance_url)}.salesforce.com{TOKEN_PATH}"
         request, headers = self._request()
-        answer = self._session.post(url, request.form(), headers=headers)
+        with observed("salesforce", "logging in"):
+            answer = self._session.post(url, request.form(), headers=headers)
         try:
             found = answer.json()
         except UnreadableError as error:

@@ -31,7 +31,7 @@ class LensmorEvents(EventCatalogue):
         }
         given = {name: text for name, text in filters.items() if text}
         params = {**given, "page": str(page), "pageSize": str(page_size)}
-        found = EventPage.model_validate(self._http.read("/external/events/list", params).body)
+        found = EventPage.model_validate(self._http.read("/external/events/list", params, operation="list events").body)
         events = [_event(row) for row in found.items]
         return events, found.total or len(events)
 
@@ -42,14 +42,15 @@ class LensmorEvents(EventCatalogue):
             NotThereError: no such event.
             RefusedError: the answer is about another event, or has a price beyond the limits.
         """
-        answer = self._http.read(f"/external/events/{quote(event_id, safe='')}")
+        answer = self._http.read(f"/external/events/{quote(event_id, safe='')}", operation="read event")
         row = EventAnswer.model_validate(answer.body).event
         if row is None:
             raise RefusedError("lensmor's answer about the event cannot be read")
         if not row.is_about(event_id):
             raise RefusedError("lensmor's answer is about another event than was asked about")
         event = _event(row)
-        listed = self._http.read("/external/personnel/list", {"event_id": event.event_id, "pageSize": "1"})
+        params = {"event_id": event.event_id, "pageSize": "1"}
+        listed = self._http.read("/external/personnel/list", params, operation="count people of event")
         semantics = PersonnelPage.model_validate(listed.body).semantics
         counts, stated = semantics.counts, semantics.unlock.credits
         price = PRICE_CREDITS if stated is None else price_of(stated)
@@ -68,7 +69,7 @@ class LensmorEvents(EventCatalogue):
 
     def unlock(self, event_id: str) -> EventAccess:
         """Buy the event, or learn that it is bought already."""
-        answer = self._http.repeatable_post(f"/external/events/{quote(event_id, safe='')}/unlock")
+        answer = self._http.repeatable_post(f"/external/events/{quote(event_id, safe='')}/unlock", "unlock event")
         found = EventUnlockResult.model_validate(answer.body)
         if not found.success or found.credits_used is None or not found.is_about(event_id):
             raise LostAnswerError("lensmor's answer to the event unlock cannot be read")

@@ -108,7 +108,9 @@ class Lensmor(Provider):
 
     def balance(self) -> int:
         """`totalBalance`; the other buckets do not add up the same way in every version."""
-        balance = CreditBalance.model_validate(self._http.read("/external/credits/balance").body)
+        balance = CreditBalance.model_validate(
+            self._http.read("/external/credits/balance", operation="read balance").body
+        )
         if balance.total_balance is None:
             raise RefusedError("lensmor's balance cannot be read: totalBalance is no number within the limits")
         return balance.total_balance
@@ -124,7 +126,7 @@ class Lensmor(Provider):
         del attempt_id
         request = UnlockRequest(personnel_ids=tuple(one.value for one in people), event_id=grouping_key or None)
         try:
-            answer = self._http.pay(_SUBMIT[channel], request.model_dump(exclude_none=True))
+            answer = self._http.pay(_SUBMIT[channel], request.model_dump(exclude_none=True), f"unlock {channel}")
         except RefusedError as error:
             # Older contracts insist on an event (400); an event that is named and unknown is a 404.
             wants_event = error.status == (400 if grouping_key is None else 404)
@@ -140,7 +142,8 @@ class Lensmor(Provider):
     def read_task(self, channel: Channel, task_id: str, people: Sequence[Identifier]) -> TaskReport:
         """The task's items by person, the best of each; unknown words count as running."""
         del people
-        task = UnlockTask.model_validate(self._http.read(_TASK[channel] + quote(task_id, safe="")).body)
+        path = _TASK[channel] + quote(task_id, safe="")
+        task = UnlockTask.model_validate(self._http.read(path, operation=f"read {channel} task").body)
         items: dict[Identifier, Item] = {}
         for row in task.items:
             if row.personnel_id is not None:
@@ -152,7 +155,7 @@ class Lensmor(Provider):
 
     def read_person(self, person: Identifier) -> Mapping[Channel, ChannelStatus]:
         """Both channels' state in the profile; an answer about another person proves nothing."""
-        answer = self._http.read("/external/personnel/profile", {"personnel_id": person.value})
+        answer = self._http.read("/external/personnel/profile", {"personnel_id": person.value}, operation="read person")
         profile = Profile.model_validate(answer.body)
         if profile.id != person.value:
             return dict.fromkeys(CHANNELS, ChannelStatus(ProviderState.UNREADABLE))
@@ -167,7 +170,9 @@ class Lensmor(Provider):
         """
         params = {"linkedin_url": profile_url(identifier.value)}
         try:
-            answer = self._http.read("/external/personnel/events/by-linkedin", params, LOOKUP_TIMEOUT_S)
+            answer = self._http.read(
+                "/external/personnel/events/by-linkedin", params, LOOKUP_TIMEOUT_S, operation="look up person"
+            )
         except NotThereError:
             return IdentityResult(IdentityMatch(None))
         found = LinkedinAnswer.model_validate(answer.body)
@@ -180,7 +185,8 @@ class Lensmor(Provider):
 
     def grouping_keys_of(self, person: Identifier) -> tuple[str, ...]:
         """Events that the person is part of."""
-        answer = self._http.read("/external/personnel/events", {"personnel_id": person.value})
+        params = {"personnel_id": person.value}
+        answer = self._http.read("/external/personnel/events", params, operation="list events of person")
         return _event_ids(PersonnelEventPage.model_validate(answer.body))
 
     def close(self) -> None:

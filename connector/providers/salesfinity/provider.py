@@ -89,7 +89,9 @@ class Salesfinity(Provider):
 
     def balance(self) -> int:
         """Credits of the team."""
-        found = EnrichmentCredits.model_validate(self._http.read("/v1/api/enrichment/credits").body)
+        found = EnrichmentCredits.model_validate(
+            self._http.read("/v1/api/enrichment/credits", operation="read balance").body
+        )
         if found.balance is None:
             raise RefusedError("salesfinity's balance cannot be read: balance is no number within the limits")
         return found.balance
@@ -110,7 +112,7 @@ class Salesfinity(Provider):
             external_id=attempt_id,
             callback_url=None if self._callback_url is None else self._callback_url(attempt_id),
         )
-        answer = self._http.pay(_PATH, request.model_dump(exclude_none=True))
+        answer = self._http.pay(_PATH, request.model_dump(exclude_none=True), "request lookup")
         lookup = EmailEnrichment.model_validate(answer.body)
         if answer.status != 201 or lookup.id is None:
             raise LostAnswerError("salesfinity accepted a lookup with an answer that cannot be read")
@@ -145,7 +147,8 @@ class Salesfinity(Provider):
         self._http.close()
 
     def _lookup(self, task_id: str) -> EmailEnrichment:
-        return EmailEnrichment.model_validate(self._http.read(f"{_PATH}/{quote(task_id, safe='')}").body)
+        path = f"{_PATH}/{quote(task_id, safe='')}"
+        return EmailEnrichment.model_validate(self._http.read(path, operation="read lookup").body)
 
 
 def _completed(channel: Channel, person: Identifier, lookup: EmailEnrichment) -> TaskReport:
