@@ -10,8 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connector.app.figures import ServiceFigures, service_figures
 from connector.core.clock import Clock
 from connector.core.mapping import MappingFile
+from connector.core.person import Source
 from connector.crm.interface import InboundRoute, Message
 from connector.crm.registry import CRMS
 from connector.providers.registry import REGISTRY
@@ -51,6 +53,7 @@ class InboundService:
         org_ids: by CRM, the only org whose messages are accepted.
         prefixes: the first characters of an object's ids, by mapping; for a missing mapping, those of the CRM's
             standard objects apply.
+        sources: the providers whose accounts `/metrics` shows.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class InboundService:
         wake: Callable[[], None],
         org_ids: Mapping[str, str] | None = None,
         prefixes: Mapping[str, str] | None = None,
+        sources: Collection[Source] = (),
     ) -> None:
+        self._sources = sources
         self._prefixes = {name: CRMS[one.crm].ids.prefix_of(one.object) or "" for name, one in mappings.items()}
         self._prefixes |= {name: prefix for name, prefix in (prefixes or {}).items() if prefix}
         self._org_ids = org_ids or {}
@@ -188,21 +193,9 @@ class InboundService:
             return False
         return True
 
-    def figures(self) -> dict[str, dict[tuple[str, ...], float]]:
-        """The figures of `/metrics`, counts and credits, by metric and labels."""
-        ledger = self._ledger
-        counts = ledger.runs.open_counts()
-        last = next(iter(ledger.runs.newest(1)), None)
-        totals = ledger.credits.totals()
-        return {
-            "requested_records": {(state,): float(count) for state, count in ledger.inbox.counts().items()},
-            "open_purchases": {key: float(count) for key, count in counts.purchases.items()},
-            "open_records": {(): float(counts.records)},
-            "parked_records": {(): float(counts.parked)},
-            "credits_held": {(name,): float(found.open) for name, found in totals.items()},
-            "credits_charged": {(name,): float(found.charged) for name, found in totals.items()},
-            "last_run_started_timestamp_seconds": {(): last.started_at.timestamp()} if last else {},
-        }
+    def figures(self) -> ServiceFigures:
+        """The figures of `/metrics`."""
+        return service_figures(self._ledger, list(self._mappings), self._sources)
 
 
 ROUTES: Mapping[str, InboundRoute] = {name: one.inbound for name, one in CRMS.items() if one.inbound is not None}

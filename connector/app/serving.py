@@ -88,6 +88,7 @@ def serve(
             wake,
             {name: found.org_id for name, found in access.items()},
             prefixes,
+            list(services.sources.values()),
         ),
         operations=Operations(configured, services, mappings),
         alive=(lambda: driver.holds_run_lock) if driver else (lambda: True),

@@ -114,6 +114,11 @@ class Report:
             return 4
         return 3 if self.attention else 0
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the run did its work, records that need attention included."""
+        return self.exit_code in {0, 3}
+
     def to_json(self) -> dict[str, Any]:
         """The JSON document of `--json`."""
         document: dict[str, Any] = {

@@ -120,7 +120,7 @@ def close_run(run: Run, command: str, state: str, error: str = "") -> Report:
         raise AccountingError(
             f"the accounting of run {run.id} does not close: {wrong}. Please report this; nothing is bought twice"
         )
-    ledger.runs.finish(run.id, state, report.to_json(), now)
+    ledger.runs.finish(run.id, state, report.to_json(), now, success=not error and report.is_success)
     return report
 
 

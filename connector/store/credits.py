@@ -12,7 +12,7 @@ from connector.core.model import Result
 from connector.core.person import Source
 from connector.core.spend import Cap, EntryKind, Totals, tightest
 from connector.core.states import PurchaseState
-from connector.store import accounting, monthly_spend, totals
+from connector.store import accounting, monitoring, monthly_spend, totals
 from connector.store import tables as t
 from connector.store.database import Database
 from connector.store.totals import UNSEEN
@@ -148,6 +148,9 @@ def append(connection: sa.Connection, payer: Payer, entries: Iterable[NewEntry],
     )
     amounts = ((entry.mapping, entry.kind, entry.credits) for entry in entries)
     monthly_spend.add(connection, payer.provider, payer.budget_day, amounts)
+    reversed_ = -sum(min(0, one.credits) for one in entries if one.kind is EntryKind.CHARGE)
+    if reversed_:
+        monitoring.charge_reversed(connection, payer.provider, reversed_)
     key = inserted.inserted_primary_key if len(rows) == 1 else None
     return None if key is None else int(key[0])
 
@@ -235,6 +238,8 @@ class Credits:
     ) -> int:
         """Store a balance from the vendor; returns the observation's id."""
         with self._db.write() as connection:
+            seen = monitoring.Balance(balance, began_at)
+            monitoring.balance_seen(self._db, connection, provider, account, seen)
             inserted = connection.execute(
                 sa.insert(t.observation).values(
                     provider=provider,

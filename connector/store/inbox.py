@@ -28,6 +28,8 @@ MOST_REASONS = 50  # shown in the state of one request
 OTHER_REASONS = "other reasons"
 NOTIFICATION = "notification:"  # the prefix of a notification's id; all of one message have the same accepted_at
 _A, _R = t.request_item.c, t.request.c
+# In the words of the index's own condition, or SQLite does not use it.
+_IS_OPEN: sa.ColumnElement[bool] = sa.literal_column(f"request_item.state != '{RequestItemState.DONE}'")
 
 
 class ConflictError(Exception):
@@ -226,6 +228,12 @@ class Inbox:
         with self._db.read() as connection:
             rows = connection.execute(sa.select(_A.state, sa.func.count().label("count")).group_by(_A.state))
             return {row[0]: row[1] for row in rows}
+
+    def open_counts(self) -> dict[str, int]:
+        """The number of records of all requests that have no final outcome, by state."""
+        is_open = sa.select(_A.state, sa.func.count()).where(_IS_OPEN, _A.mapping > "").group_by(_A.state)
+        with self._db.read() as connection:
+            return {state: count for state, count in connection.execute(is_open)}  # noqa: C416 rows are not pairs
 
     def record_outcomes(self, run_id: str, mappings: Sequence[str], began_at: datetime, again_at: datetime) -> None:
         """Store a run's outcomes of all requested records, also of those that it selected for another reason.

@@ -25,6 +25,7 @@ from connector.store.journal import RecoveryJournal
 from connector.store.keys import Keys
 from connector.store.locks import FileLocks, Locks, SessionLocks
 from connector.store.mark import Mark
+from connector.store.monitoring import Monitoring
 from connector.store.operator import Operator
 from connector.store.overdue import OverdueWork
 from connector.store.overview import OverviewQueries
@@ -102,6 +103,7 @@ class Ledger:
         self.runs = Runs(database, seal, self.jobs, self.poll_backoff)
         self.snapshots = PlanningSnapshots(database)
         self.task_times = StoredTaskTimes(database)
+        self.monitoring = Monitoring(database)
         self.times = StoredTimes(database)
         self.restored = RestoredCopy(database)
         self.worker_list = Workers(database)

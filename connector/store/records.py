@@ -11,6 +11,7 @@ from connector.core.states import ChannelState, PurchaseState, RecordState
 from connector.store import tables as t
 from connector.store.batches import execute_many
 from connector.store.database import Database
+from connector.store.monitoring import records_closed
 from connector.store.record_sql import (
     IS_DUE,
     IS_INCOMPLETE,
@@ -291,6 +292,7 @@ class Records:
             execute_many(connection, PARK_CHANNEL, parked)
             execute_many(connection, UPDATE_CHANNEL, channels)
             save_shown(connection, [f.shown for f in finishes])
+            records_closed(self._db, connection, [f.record_id for f in finishes if f.closes], now)
             self._erase_values(connection, [record_channel["key"] for record_channel in channels])
 
     def _erase_values(self, connection: sa.Connection, record_channel_ids: Sequence[object]) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from connector.core.model import FieldValue
 from connector.core.states import MAY_STAND, ChangeState, RecordState, RunState, TaskState
+from connector.store import monitoring
 from connector.store import tables as t
 from connector.store.batches import execute_many
 from connector.store.database import Database
@@ -150,8 +151,10 @@ class Runs:
             self._poll_backoff.run_begins(connection, mappings, now)
         return run_id
 
-    def finish(self, run_id: str, state: str, report: Mapping[str, Any], now: datetime) -> None:
-        """End a run and store its report."""
+    def finish(
+        self, run_id: str, state: str, report: Mapping[str, Any], now: datetime, *, success: bool = False
+    ) -> None:
+        """End a run and store its report; `success` if it did its work, records that need attention included."""
         with self._db.write() as connection:
             connection.execute(
                 sa.update(t.run).where(_RUN.id == run_id).values(state=state, report=report, finished_at=now)
@@ -159,6 +162,7 @@ class Runs:
             run = connection.execute(sa.select(_RUN.mappings, _RUN.started_at).where(_RUN.id == run_id)).one_or_none()
             if run is not None:
                 self._poll_backoff.run_ends(connection, run.mappings, run.started_at, now)
+                monitoring.run_ended(self._db, connection, run_id, run.mappings, now if success else None)
 
     def is_running(self, run_id: str) -> bool:
         """Whether a run has neither ended nor been marked as crashed."""

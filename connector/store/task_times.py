@@ -8,6 +8,7 @@ from connector.core.person import Source
 from connector.core.poll_times import TaskTimes, times_of
 from connector.store.database import Database
 from connector.store.meta import get_value, put_value
+from connector.store.monitoring import tasks_ended
 
 
 class StoredTaskTimes:
@@ -27,6 +28,7 @@ class StoredTaskTimes:
         with self._db.write() as connection:
             times = times_of(intervals, _times(get_value(connection, key)))
             put_value(self._db, connection, key, times.to_json())
+            tasks_ended(self._db, connection, source, channel, [until_s for _, until_s in intervals])
         return times
 
 

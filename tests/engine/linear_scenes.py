@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from harness import Harness, World, mapping
 from meter import Work, counting
 from service_harness import ServiceHarness
 from shared_sites import SharedSites
 
 from benchmarks.ledger import Size, fill
+from connector.app.figures import service_figures
 from connector.app.inbound import InboundService
 from connector.app.past_runs import find_run, outcomes_of, runs_view
 from connector.app.status import status_of
+from connector.core.states import RequestItemState
 from connector.crm.salesforce.site import SalesforceCrm
 from connector.engine import close, guards, plan, prices, scheduler
 from connector.engine.context import Run
@@ -24,6 +27,7 @@ from connector.engine.work_source import WorkSource
 from connector.providers.lensmor import provider as lensmor
 from connector.simulator.people import SimPerson
 from connector.store import attempts, ended, overdue, polls, retention, run_outcomes
+from connector.store import tables as t
 
 PAGE = 40  # instead of the pages of 200 to 5,000: the smaller size has several of them, as a large run has
 URL = "https://connector.example.com"
@@ -103,6 +107,32 @@ def views(play: Play, run_id: str = "latest") -> Steps:
     with play.harness.ledger() as ledger:
         assert list(outcomes_of(ledger, find_run(ledger, run_id)))
     yield "export"
+
+
+def scraped(play: Play) -> Steps:
+    """A monitor reads the figures."""
+    with play.harness.services() as services:
+        sources = list(services.sources.values())
+        service_figures(services.ledger, ["lead"], sources)
+    yield "first scrape"
+    with play.harness.services() as services:
+        service_figures(services.ledger, ["lead"], sources)
+    yield "scrape"
+
+
+def with_requests(records: int, runs: int) -> Prepare:
+    """Fill the ledger with closed records, and as many records of requests that have their outcome."""
+
+    def prepare(harness: Harness) -> None:
+        with_earlier_runs(records, runs)(harness)
+        done = {"mapping": "lead", "state": RequestItemState.DONE, "outcome": "delivered", "request_id": "r"}
+        items = [{**done, "crm_id": str(number), "not_before": harness.world.clock.now()} for number in range(records)]
+        with harness.ledger() as ledger, ledger.database.write() as connection:
+            request = {"id": "r", "digest": "", "accepted_at": harness.world.clock.now()}
+            connection.execute(sa.insert(t.request), request)
+            connection.execute(sa.insert(t.request_item), items)
+
+    return prepare
 
 
 def by_linkedin(play: Play) -> Steps:

@@ -93,6 +93,13 @@ def test_views_read_sums_instead_of_records(player: Player) -> None:
     refuse_growth(*exports, Bound(FACTOR * GROWTH, 1000, 0, ATTENTION_SHOWN))
 
 
+def test_a_scrape_costs_the_same_in_any_ledger(player: Player) -> None:
+    few, many = (player(scenes.scraped, 1, scenes.with_requests(size, 10)) for size in (2_000, 20_000))
+    refuse_growth(few, many, Bound(1.0, 200, 0, ATTENTION_SHOWN))
+    assert many["scrape"].transactions["write"] == few["scrape"].transactions["write"]
+    assert sum(many["scrape"].steps.values()) < 20_000
+
+
 def test_the_scenes_touch_every_table(player: Player) -> None:
     more = (scenes.next_source, scenes.refused_for_good, scenes.triggered)
     works = [work for scene in (*SCENES, *more) for work in player(scene, 3).values()]

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import ledger_harness_nearby  # noqa: F401 makes ledger_harness importable
 import sqlalchemy as sa
-from ledger_harness import KEY, START
+from ledger_harness import KEY, LENSMOR, START
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.app.inbound import InboundService
@@ -158,7 +158,9 @@ class ServerHarness:
         self.ledger = Ledger(Database(f"sqlite:///{path}"), Seal(list(keys)), path)
         self.wakes = 0
         self.alive = True
-        self.inbound = InboundService(self.ledger, mappings(), self.clock, self._wake, {"salesforce": org})
+        self.sources = [LENSMOR]
+        orgs = {"salesforce": org}
+        self.inbound = InboundService(self.ledger, mappings(), self.clock, self._wake, orgs, sources=self.sources)
         self.site = Site(self.inbound, secrets, lambda: self.alive, VERSION, PUBLIC_URL, loopback=True)
         shared_server.behind = self.site.application()
 

@@ -14,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from server_harness import ASK, BEARER, MESSAGES, SECRET, TOKEN, ServerHarness, error_of, lead, soon
 from soap_letters import letter, note
 
+from connector.core.model import Channel
+from connector.core.states import RunState
 from connector.store import tables as t
 
 pytest_plugins = ("server_fixtures",)
@@ -103,6 +105,7 @@ def test_metrics_of_an_empty_ledger(server: ServerHarness) -> None:
     found = families(server)
     assert found["connector_open_records"].samples[0].value == 0
     assert found["connector_requested_records"].samples == []
+    assert found["connector_vendor_task_seconds"].samples == []
     assert found["connector_last_run_started_timestamp_seconds"].samples == []
 
 
@@ -114,11 +117,47 @@ def test_metrics_of_requests_purchases_and_credits(server: ServerHarness) -> Non
     batch = stored.batch()
     stored.accept(batch)
     stored.finalize(batch.purchases[pid("70011")])
-    assert samples(server, "connector_requested_records") == {("done",): 1, ("waiting",): 1}
+    assert samples(server, "connector_requested_records") == {("waiting",): 1}
     assert samples(server, "connector_open_purchases") == {("lensmor", "submitted"): 1}
     assert samples(server, "connector_open_records") == {(): 2}
     assert samples(server, "connector_credits_held") == {("lensmor",): 15}
     assert samples(server, "connector_credits_charged") == {("lensmor",): 15}
+    assert samples(server, "connector_credits_reversed") == {("lensmor",): 0}
+
+
+COUNTERS = {"credits_charged", "credits_reversed", "channel_outcomes", "http_requests"}
+
+
+def test_every_counter_has_the_counter_type_and_name(server: ServerHarness) -> None:
+    stored = LedgerHarness(server.ledger)
+    stored.plan("70011")
+    stored.accept(stored.batch())
+    stored.finalize(1)
+    assert soon(lambda: "connector_http_requests_total{" in server.client.get("/metrics").text)
+    text = server.client.get("/metrics").text
+    types = dict(re.findall(r"^# TYPE connector_(\w+) (\w+)$", text, re.MULTILINE))
+    assert {name for name, kind in types.items() if kind == "counter"} == {f"{name}_total" for name in COUNTERS}
+    assert {kind for name, kind in types.items() if not name.endswith(("_total", "_created"))} == {"gauge", "histogram"}
+    assert {name for name, kind in types.items() if kind == "histogram"} == {"http_seconds", "vendor_task_seconds"}
+    assert 'connector_credits_charged_total{provider="lensmor"} 15.0' in text
+
+
+def test_metrics_of_runs_tasks_and_balances(server: ServerHarness) -> None:
+    ledger, source = server.ledger, server.sources[0]
+    run_id = ledger.runs.start("sync", ["lead"], START)
+    ledger.runs.finish(run_id, RunState.FINISHED, {}, START, success=True)
+    ledger.credits.observe(source.name, source.account, run_id, 9115, START, 0)
+    ledger.task_times.add(source, Channel.PHONE, [(2.0, 7.5), (0.0, 0.5)])
+    assert samples(server, "connector_last_success_timestamp_seconds") == {("lead",): START.timestamp()}
+    assert samples(server, "connector_attention_records") == {("lead",): 0}
+    assert samples(server, "connector_vendor_balance") == {("lensmor",): 9115}
+    found = {
+        (one.name.removeprefix("connector_vendor_task_seconds_"), one.labels.get("le", "")): one.value
+        for one in families(server)["connector_vendor_task_seconds"].samples
+    }
+    assert found["bucket", "1.0"] == found["bucket", "5.0"] == 1
+    assert found["bucket", "10.0"] == found["bucket", "+Inf"] == found["count", ""] == 2
+    assert found["sum", ""] == 8
 
 
 def test_metrics_have_the_start_of_the_last_run(server: ServerHarness) -> None:
