@@ -85,7 +85,7 @@ $(RELEASE)/runtime/.installed: requirements.txt tools/setup.sh
 pins: $(STAMP)  ## recompute the pinned versions and their hashes from pyproject.toml
 	.uv/bin/uv pip compile -q --upgrade --generate-hashes --extra postgres --extra fast --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
 	  pyproject.toml -o requirements.txt
-	.uv/bin/uv pip compile -q --upgrade --generate-hashes --extra postgres --extra fast --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
+	.uv/bin/uv pip compile -q --upgrade --generate-hashes --extra postgres --extra fast --extra otel --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
 	  -c requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 	.uv/bin/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 \
 	  -c requirements-dev.txt --group build -o requirements-build.txt

@@ -17,6 +17,7 @@ from connector.app.older_copy import forecast_run
 from connector.app.past_runs import find_run, with_details
 from connector.app.plans import PlanOrigin, check_age, check_plan, freeze, org_of, write_plan
 from connector.app.serving import Serving, check_exposure, driving, serve, work
+from connector.app.telemetry import exported
 from connector.app.wiring import connect_crm, connect_providers, open_ledger, still_at_work
 from connector.config import env_file_here
 from connector.core.alerts import RunEnd
@@ -129,6 +130,10 @@ class Application:
             throwaway: if there is no ledger, use one in memory.
             shared: several runs may use the services at the same time.
         """
+        with exported(self._progress.note):
+            yield from self._services(throwaway=throwaway, shared=shared)
+
+    def _services(self, *, throwaway: bool, shared: bool) -> Iterator[Services]:
         settings = self.configured.settings
         crm = connect_crm(self.configured, self.clock)
         ledger = open_ledger(self.configured, throwaway=throwaway, announce=self._progress.note)

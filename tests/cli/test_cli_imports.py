@@ -17,7 +17,12 @@ DATABASES = {"alembic", "psycopg", "procrastinate"}
 RUNS = {"connector.engine.sync", "connector.engine.purchase", "connector.jobs.inline", "connector.jobs.procrastinate"}
 VALUES = {"phonenumbers", "email_validator", "defusedxml", "jinja2", "pydantic_settings"}
 FILES = {"ruamel", "croniter", "connector.config.mapping_file", "connector.app.mappings"}
-NEVER = SIMULATION | SERVERS | {"pygments", "zeep", "lxml", "jinja2", "pydantic_settings"} | DATABASES
+NEVER = (
+    SIMULATION
+    | SERVERS
+    | {"opentelemetry", "connector.net.otel", "pygments", "zeep", "lxml", "jinja2", "pydantic_settings"}
+    | DATABASES
+)
 READING = NEVER | HTTP | CLIENTS | RUNS | VALUES | FILES | {"rich.progress", "tenacity"}
 ALONE = READING | {"sqlalchemy", "cryptography", "connector.engine", "connector.store"}
 IMPORTED = """

@@ -1,0 +1,105 @@
+"""Commands export to a collector only if one is set and the extra is installed; nothing about it stops a run."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from workspace import NEVER_SHOWN, Workspace
+
+from connector.app.telemetry import ENDPOINT, MISSING
+
+pytest_plugins = ("cli_fixtures",)
+CLOSED = "http://127.0.0.1:9"
+
+
+class Collector:
+    """Accepts everything that is exported."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        bodies = self.bodies
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                bodies[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Print nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    made = Collector()
+    monkeypatch.setenv(ENDPOINT, made.url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+    yield made
+    made.close()
+
+
+def test_a_collector_gets_the_run_and_nothing_about_a_person(workspace: Workspace, collector: Collector) -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    workspace.lead()
+    ran = workspace.run("sync", "-m", "lead", "--json")
+    assert ran.code == 0, ran.err
+    assert collector.bodies.keys() == {"/v1/traces", "/v1/metrics"}
+    spans = collector.bodies["/v1/traces"]
+    for text in (ran.json["run_id"], "stage buy", "lensmor unlock phone", "crm-enrichment-connector"):
+        assert text.encode() in spans
+    assert b"connector.credits.charged" in collector.bodies["/v1/metrics"]
+    everything = b"".join(collector.bodies.values())
+    assert [text for text in (*NEVER_SHOWN, "linkedin", "/external/") if text.encode() in everything] == []
+
+
+def test_a_collector_that_does_not_answer_stops_no_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    monkeypatch.setenv(ENDPOINT, CLOSED)
+    workspace.lead()
+    began = time.monotonic()
+    ran = workspace.run("sync", "-m", "lead")
+    assert ran.code == 0
+    assert "Transient" not in ran.err
+    assert time.monotonic() - began < 30
+
+
+def test_without_the_extra_a_note_says_so(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [one for one in sys.modules if one.startswith("opentelemetry.") or one == "connector.net.otel"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    monkeypatch.setenv(ENDPOINT, CLOSED)
+    workspace.lead()
+    ran = workspace.run("sync", "-m", "lead")
+    assert ran.code == 0
+    assert MISSING in ran.err.splitlines()
+
+
+def test_settings_that_the_sdk_refuses_stop_no_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    monkeypatch.setenv(ENDPOINT, CLOSED)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "zip")
+    ran = workspace.run("sync", "-m", "lead")
+    assert ran.code == 0
+    assert f"nothing is exported to {ENDPOINT}: OpenTelemetry refuses its settings (ValueError)" in ran.err
+
+
+def test_nothing_is_exported_without_a_collector(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENDPOINT, raising=False)
+    monkeypatch.setitem(sys.modules, "connector.net.otel", None)  # an import would fail
+    ran = workspace.run("sync", "-m", "lead")
+    assert ran.code == 0
+    assert ENDPOINT not in ran.err
