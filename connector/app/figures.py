@@ -1,4 +1,4 @@
-"""The figures of `/metrics`; reading them costs the same in a ledger of any size."""
+"""The figures of `/metrics`; reading them counts open work, and its cost does not depend on what is finished."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
