@@ -19,6 +19,7 @@ from connector.providers.registry import REGISTRY
 from connector.store.database import Database, sqlite_path
 from connector.store.ledger import Ledger
 from connector.store.limiter import Limiter
+from connector.store.moved import refuse_moved
 from connector.store.seal import Seal, new_key, read_or_create_key_file
 
 __all__ = [
@@ -45,6 +46,7 @@ def open_ledger(
     *,
     must_exist: bool = False,
     throwaway: bool = False,
+    even_if_moved: bool = False,
     announce: Callable[[str], None] = _unannounced,
 ) -> Ledger:
     """Open the ledger; create it if it does not exist.
@@ -53,10 +55,11 @@ def open_ledger(
         configured: the settings.
         must_exist: refuse to create a new one.
         throwaway: if there is none, use one in memory, for commands without any effect.
+        even_if_moved: open a ledger whose mark names another place, because a move was interrupted.
         announce: called with one line if a ledger was created.
 
     Raises:
-        ConfigurationError: the ledger cannot be opened, or its key is missing or wrong.
+        ConfigurationError: the ledger cannot be opened, was moved, or its key is missing or wrong.
     """
     url = configured.ledger_url()
     path = sqlite_path(url)
@@ -73,8 +76,11 @@ def open_ledger(
         _refuse_another_start(configured, path)
         if not path.parent.is_dir():
             raise ConfigurationError(f"CONNECTOR_DATABASE_URL: there is no folder {path.parent}")
+    database = Database(url) if exists else None  # it creates the file of a new ledger, so its key comes first
+    if database is not None and not even_if_moved:
+        refuse_moved(database, path)
     seal = Seal(_keys(configured.settings, path, is_new=not exists))
-    database = Database(url)
+    database = database or Database(url)
     database.migrate()
     if database.is_sqlite:
         ledger = Ledger(database, seal, path)
@@ -119,7 +125,12 @@ def _keys(settings: Settings, path: Path | None, *, is_new: bool) -> list[str]:
         return [key.strip() for key in text.split(",") if key.strip()]
     if path is None:
         raise ConfigurationError("CONNECTOR_SECRET_KEY is missing; only a SQLite ledger generates its own key")
-    return read_or_create_key_file(path.with_name(path.name + ".key"), may_create=is_new)
+    return read_or_create_key_file(key_file_of(path), may_create=is_new)
+
+
+def key_file_of(path: Path) -> Path:
+    """The file with the generated key of an embedded ledger."""
+    return path.with_name(path.name + ".key")
 
 
 def connect_crm(configured: Configured, clock: Clock, name: str = DEFAULT_CRM) -> Crm:

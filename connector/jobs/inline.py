@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from connector.core.errors import LockedError
+from connector.core.errors import ConfigurationError, LockedError
 from connector.core.report import Report
 from connector.engine.context import Services
 from connector.engine.sync import RunSpec, run_pass
@@ -30,9 +30,12 @@ FAULT_PAUSE_S = 30.0
 
 def _pause_after(error: Exception) -> float:
     """Log an error; returns the seconds to wait, which are few after an external failure."""
-    failure = outage(error)
+    failure = error if isinstance(error, ConfigurationError) else outage(error)
     if failure is None:
         LOG.error("internal fault, please report it", exc_info=error)
+        return FAULT_PAUSE_S
+    if isinstance(failure, ConfigurationError):
+        LOG.error("no work is done", extra={"error": str(failure)})
         return FAULT_PAUSE_S
     LOG.warning("the ledger does not answer", extra={"error": str(failure)})
     return POLL_INTERVAL_S

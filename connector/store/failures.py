@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from connector.core.errors import ConfigurationError, ConnectorError, StopError
 
+MOVED = "this ledger was moved to "  # begins the text of `store/moved.py`, also in the triggers of such a ledger
 _NEXT = "the queue is intact, and nothing that was sent is lost"
 _SQLITE = {  # by the prefix of SQLite's error name
     "SQLITE_FULL": f"the disk of the ledger is full: {_NEXT}; free some space, then run again",
@@ -56,7 +57,8 @@ def outage(error: BaseException) -> ConnectorError | None:
     """The external failure that caused an error, with text for an admin; None if there is none.
 
     Returns:
-        A `StopError` (exit 4) if the same command may be run again, a `ConfigurationError` for a damaged ledger.
+        A `StopError` (exit 4) if the same command may be run again, a `ConfigurationError` if the ledger is damaged
+        or was moved.
     """
     for one in _causes(error):
         if isinstance(one, sa.exc.TimeoutError):
@@ -84,6 +86,8 @@ def _of_driver(error: BaseException) -> ConnectorError | None:
     """Classify a driver's error by SQLite's error name or PostgreSQL's SQLSTATE."""
     name = getattr(error, "sqlite_errorname", None)
     if isinstance(name, str):
+        if name == "SQLITE_CONSTRAINT_TRIGGER" and str(error).startswith(MOVED):
+            return ConfigurationError(str(error))
         if name.startswith(_DAMAGED):
             return ConfigurationError(_DAMAGED_TEXT)
         return next((StopError(text) for start, text in _SQLITE.items() if name.startswith(start)), None)

@@ -24,8 +24,10 @@ from connector.store.jobs import Jobs
 from connector.store.journal import RecoveryJournal
 from connector.store.keys import Keys
 from connector.store.locks import FileLocks, Locks, SessionLocks
-from connector.store.mark import Mark
+from connector.store.mark import Mark, mark_of
+from connector.store.meta import LEDGER_ID
 from connector.store.monitoring import Monitoring
+from connector.store.moved import refuse_moved
 from connector.store.operator import Operator
 from connector.store.overdue import OverdueWork
 from connector.store.overview import OverviewQueries
@@ -46,8 +48,6 @@ from connector.store.seal import Seal
 from connector.store.stored_times import StoredTimes
 from connector.store.task_times import StoredTaskTimes
 from connector.store.workers import WorkerRow, Workers
-
-LEDGER_ID = "ledger_id"  # the key in table `meta`
 
 
 class Ledger:
@@ -107,7 +107,7 @@ class Ledger:
         self.times = StoredTimes(database)
         self.restored = RestoredCopy(database)
         self.worker_list = Workers(database)
-        self.mark = Mark(path and path.parent / f"connector-{self.id}.mark")
+        self.mark = Mark(None) if path is None else mark_of(path.parent, self.id)
 
     def _identify(self) -> str:
         key = t.meta.c.key
@@ -127,8 +127,11 @@ class Ledger:
 
         Raises:
             LockedError: another process holds the run lock.
+            ConfigurationError: the ledger was moved to another database after this process opened it.
         """
         with self.locks.hold_run_lock(mappings):
+            if self.database.is_sqlite:
+                refuse_moved(self.database)
             yield
 
     def is_run_lock_held(self) -> bool:

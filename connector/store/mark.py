@@ -25,7 +25,7 @@ from connector.store.database import Database
 from connector.store.meta import get_value, put_value
 from connector.store.private import OWNER_ONLY
 
-LONGEST_BYTES = 512
+LONGEST_BYTES = 4096  # one block
 _DETECTIONS = "detections of an older copy"
 REPLACED = (
     "the ledger was replaced by an older copy while this command was running, so nothing more is bought; the next run "
@@ -41,11 +41,14 @@ class MarkedHold:
         entry: the number of the entry; later entries have higher numbers.
         attempt_id: the request.
         detection: the latest detection of an older copy that the ledger must know; empty if there was none.
+        moved_to: where the ledger is now, if it was moved from a file to a server: a file with the same ledger's id is
+            a backup from before the move. Empty if it was not moved.
     """
 
     entry: int
     attempt_id: str
     detection: str = ""
+    moved_to: str = ""
 
 
 NO_ENTRY = 0  # the entry of a mark that names no hold, only a detection
@@ -82,7 +85,8 @@ class Mark:
                 if not _has(database, known):
                     raise OlderCopyError(REPLACED)
                 if known is None or known.entry < hold.entry:
-                    _write(handle, hold if known is None else replace(hold, detection=known.detection))
+                    kept = known or MarkedHold(NO_ENTRY, "")
+                    _write(handle, replace(hold, detection=kept.detection, moved_to=kept.moved_to))
         except OSError as error:
             raise JournalError(
                 f"the file {self._path} cannot be written ({error.strerror or type(error).__name__}), so nothing is "
@@ -96,17 +100,7 @@ class Mark:
         Raises:
             JournalError: the file exists and cannot be opened.
         """
-        if self._path is None or not self._path.exists():
-            return False
-        try:
-            with _locked(self._path) as handle:
-                known = _read(handle)
-        except OSError as error:
-            raise JournalError(
-                f"the file {self._path} cannot be opened ({error.strerror or type(error).__name__}); let the "
-                "connector's user read and write it"
-            ) from error
-        return not _has(database, known)
+        return not _has(database, self._known())
 
     def reset(self, database: Database, detection: str) -> None:
         """Mark the newest hold of the ledger, after the older copy was detected and the id of its detection stored."""
@@ -116,8 +110,54 @@ class Mark:
         with database.read() as connection:
             newest = connection.execute(sa.select(e.id, e.attempt_id).order_by(e.id.desc()).limit(1)).one_or_none()
         with _locked(self._path) as handle:
+            known = _read(handle)
             entry, attempt_id = (NO_ENTRY, "") if newest is None else (newest.id, newest.attempt_id)
-            _write(handle, MarkedHold(entry, attempt_id, detection))
+            _write(handle, MarkedHold(entry, attempt_id, detection, "" if known is None else known.moved_to))
+
+    def moved_to(self) -> str:
+        """Where the ledger was moved to from the file beside this mark; empty if it was not moved.
+
+        Raises:
+            JournalError: the mark exists and cannot be opened.
+        """
+        known = self._known()
+        return "" if known is None else known.moved_to
+
+    def _known(self) -> MarkedHold | None:
+        """Read the mark; None if there is none."""
+        if self._path is None or not self._path.exists():
+            return None
+        try:
+            with _locked(self._path) as handle:
+                return _read(handle)
+        except OSError as error:
+            raise JournalError(
+                f"the file {self._path} cannot be opened ({error.strerror or type(error).__name__}); let the "
+                "connector's user read and write it"
+            ) from error
+
+    def record_move(self, place: str) -> None:
+        """Record that the ledger is at another place now, so that a backup of its file is recognised here."""
+        if self._path is None:
+            return
+        with _locked(self._path) as handle:
+            known = _read(handle) or MarkedHold(NO_ENTRY, "")
+            _write(handle, replace(known, moved_to=place))
+
+    def copy_to(self, other: "Mark") -> None:
+        """Copy the mark into another folder, unless a newer hold is marked there."""
+        known = self._known()
+        if known is None or other.path is None:
+            return
+        with _locked(other.path) as handle:
+            theirs = _read(handle)
+            if theirs is None or theirs.entry < known.entry:
+                _write(handle, known)
+
+
+def mark_of(folder: Path, ledger_id: str) -> Mark:
+    """The mark of a ledger whose files are in this folder."""
+    return Mark(folder / f"connector-{ledger_id}.mark")
 
 
 def _has(database: Database, known: MarkedHold | None) -> bool:
@@ -160,7 +200,8 @@ def _read(handle: int) -> MarkedHold | None:
         return None
     try:
         found = json.loads(data)
-        return MarkedHold(int(found["entry"]), str(found["attempt_id"]), str(found.get("detection", "")))
+        detection, moved_to = (str(found.get(name, "")) for name in ("detection", "moved_to"))
+        return MarkedHold(int(found["entry"]), str(found["attempt_id"]), detection, moved_to)
     except (ValueError, KeyError, TypeError):
         return UNREADABLE
 

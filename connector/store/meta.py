@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from connector.store import tables as t
 from connector.store.database import Database
 
+LEDGER_ID = "ledger_id"  # the key of the ledger's own id
 _VALUE = sa.select(t.meta.c.value).where(t.meta.c.key == sa.bindparam("key"))
 
 
