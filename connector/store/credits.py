@@ -305,13 +305,7 @@ class Credits:
             An empty text if the accounting closes.
         """
         with self._db.read() as connection:
-            return accounting.summary(
-                [
-                    *accounting.contradictions(connection, 0),
-                    *totals.differences(connection),
-                    *monthly_spend.differences(connection),
-                ]
-            )
+            return imbalance(connection)
 
     def check(self, since_entry: int) -> str:
         """Describe contradictions of the requests with later entries, and of the totals since their last check.
@@ -370,6 +364,17 @@ class Credits:
         )
         with self._db.read() as connection:
             return {provider: int(charged) for provider, charged in connection.execute(query)}
+
+
+def imbalance(connection: sa.Connection) -> str:
+    """Describe contradictions in the whole ledger within a transaction; see `Credits.imbalance`."""
+    return accounting.summary(
+        [
+            *accounting.contradictions(connection, 0),
+            *totals.differences(connection),
+            *monthly_spend.differences(connection),
+        ]
+    )
 
 
 def _totals(rows: list[tuple[object, ...]]) -> Totals:
