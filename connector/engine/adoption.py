@@ -4,14 +4,19 @@ A stored answer is checked like any external value. An unusable answer is kept a
 is verified like one whose answer was lost.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import sqlalchemy as sa
 
+from connector.core.clock import Clock
 from connector.core.limits import MAX_ROW_ID, is_plain, is_vendor_id
 from connector.core.model import Attention
 from connector.core.printable import one_line
 from connector.engine import journaled
 from connector.engine.context import Run
 from connector.store.journal import REFUSED, Answer
+from connector.store.ledger import Ledger
 from connector.store.rows import RequestAnswer
 
 _MAX_ATTEMPT_ID_CHARACTERS = 40
@@ -23,27 +28,44 @@ STRANGE_NEXT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class AdoptedAnswers:
+    """The answers of the recovery journal that could not be adopted.
+
+    Attributes:
+        refused: a sentence about the unusable ones, which were set aside; empty if there were none.
+        strange: files that cannot be read, or that match no paid request of the ledger.
+    """
+
+    refused: str
+    strange: tuple[Path, ...]
+
+
 def adopt_stored(run: Run) -> None:
     """Adopt the answers in the recovery journal; each file stays until its answer is in the ledger or is set aside.
 
     Raises:
         sa.exc.SQLAlchemyError: the database is lost again.
     """
-    ledger, refused = run.services.ledger, 0
+    found = adopt_answers(run.services.ledger, run.services.clock)
+    run.attention += [Attention(STRANGE.format(file=path), STRANGE_NEXT) for path in found.strange]
+    if found.refused:
+        run.services.progress.note(found.refused)
+        run.attention.append(
+            Attention(found.refused, "their requests are verified like those with a lost answer; see: connector status")
+        )
+
+
+def adopt_answers(ledger: Ledger, clock: Clock) -> AdoptedAnswers:
+    """Adopt the answers in the recovery journal, without a run; see `adopt_stored`."""
+    refused = 0
     with ledger.journal.adopting(ledger.attempts.knows) as adoption:
         for answer in adoption.answers:
-            if not _adopt(run, answer):
+            if not _adopt(ledger, clock, answer):
                 adoption.refuse(answer)
                 refused += 1
-    run.attention += [Attention(STRANGE.format(file=path), STRANGE_NEXT) for path in adoption.strange]
-    if refused:
-        reason = (
-            f"{refused} stored answer(s) to paid requests cannot be used; they are kept in files that end in {REFUSED}"
-        )
-        run.services.progress.note(reason)
-        run.attention.append(
-            Attention(reason, "their requests are verified like those with a lost answer; see: connector status")
-        )
+    words = f"{refused} stored answer(s) to paid requests cannot be used; they are kept in files that end in {REFUSED}"
+    return AdoptedAnswers(words if refused else "", tuple(adoption.strange))
 
 
 def stored_answer(found: object) -> RequestAnswer | None:
@@ -69,15 +91,15 @@ def stored_answer(found: object) -> RequestAnswer | None:
     )
 
 
-def _adopt(run: Run, found: Answer) -> bool:
+def _adopt(ledger: Ledger, clock: Clock, found: Answer) -> bool:
     """Adopt an answer; False if it is unusable. An answer that the ledger already has changes nothing."""
-    answers, answer = run.services.ledger.answers, stored_answer(found)
+    answer = stored_answer(found)
     if answer is None:
         return False
     try:
-        if journaled.adopt(run.services.ledger, run.services.clock, found):
+        if journaled.adopt(ledger, clock, found):
             return True
-        answers.accept(answer, run.now(), run.now())
+        ledger.answers.accept(answer, clock.now(), clock.now())
     except (sa.exc.DataError, sa.exc.IntegrityError):
         return False
     return True
