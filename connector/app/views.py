@@ -181,3 +181,27 @@ class RecordOutcome(View):
     outcome: str
     reason: str
     attention: str
+
+
+class MovedLedger(View):
+    """A ledger that was moved to PostgreSQL.
+
+    Attributes:
+        ledger: the old file, which is locked.
+        place: where the ledger is now, without a password.
+        rows: the number of rows that were copied and compared.
+        tables: the number of their tables.
+        settings_file: the `.env` file in use; empty if there is none.
+        lines: the lines for the settings, without any secret.
+        keeps_key: whether CONNECTOR_SECRET_KEY is set already, and so is not in `lines`.
+        hides_password: whether a user and a password are left out of the address in `lines`.
+    """
+
+    ledger: str
+    place: str
+    rows: int
+    tables: int
+    settings_file: str
+    lines: list[str]
+    keeps_key: bool
+    hides_password: bool
