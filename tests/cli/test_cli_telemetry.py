@@ -3,13 +3,16 @@
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from trace_recorder import Recorder
 from workspace import NEVER_SHOWN, Workspace
 
 from connector.app.telemetry import ENDPOINT, MISSING
+from connector.core.telemetry import OPERATION, SYSTEM, observed_by
 
 pytest_plugins = ("cli_fixtures",)
 CLOSED = "http://127.0.0.1:9"
@@ -108,3 +111,19 @@ def test_nothing_is_exported_without_a_collector(workspace: Workspace, monkeypat
     ran = workspace.run("sync", "-m", "lead")
     assert ran.code == 0
     assert ENDPOINT not in ran.err
+
+
+def test_requests_of_all_threads_belong_to_the_run(workspace: Workspace) -> None:
+    for number in range(6):
+        workspace.lead(**({"Lensmor_Personnel_Id__c": None} if number % 2 else {}))
+    recorder = Recorder()
+    with observed_by(recorder):
+        assert workspace.run("sync", "-m", "lead").code == 0
+    (run,) = recorder.runs()
+    (buying,) = [one for one in recorder.spans if one.name == "stage buy"]
+    of_vendors = [one for one in recorder.spans if one.attributes.get(SYSTEM) == "lensmor"]
+    names = Counter(one.attributes[OPERATION] for one in of_vendors)
+    assert names["look up person"] == 3
+    assert {"unlock phone", "read work_email task"} <= names.keys()
+    assert [one.name for one in of_vendors if not one.is_within(run)] == []
+    assert [one.name for one in of_vendors if "unlock" in one.name and one.parent is not buying] == []

@@ -5,15 +5,12 @@ The first tests use an observer of their own, so that they need no OpenTelemetry
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from harness import Harness, World
 from service_harness import ServiceHarness
+from trace_recorder import Recorder
 
 from connector.core.telemetry import (
     ATTEMPTS,
@@ -25,56 +22,13 @@ from connector.core.telemetry import (
     STATE,
     STATUS,
     SYSTEM,
-    Attributes,
     Figure,
-    Span,
     observed_by,
 )
 from connector.engine.undo import undo
 
 STAGES = ["recover", "select", "buy", "write", "classify", "close"]
 PRIVATE = re.compile(r"@|https?:|linkedin|\+1|\d{5}(?!T)", re.IGNORECASE)
-
-
-@dataclass
-class Seen:
-    """A span as a test sees it."""
-
-    name: str
-    parent: "Seen | None"
-    attributes: dict[str, Any] = field(default_factory=dict)
-    failed: str = ""
-
-    def set(self, attributes: Attributes) -> None:
-        self.attributes |= attributes
-
-    def fail(self, kind: str) -> None:
-        self.failed = kind
-
-
-@dataclass
-class Recorder:
-    """An observer that keeps all spans and figures."""
-
-    spans: list[Seen] = field(default_factory=list)
-    figures: list[tuple[Figure, float, Mapping[str, Any]]] = field(default_factory=list)
-    _present: ContextVar[Seen | None] = field(default_factory=lambda: ContextVar("present", default=None))
-
-    @contextmanager
-    def span(self, name: str, attributes: Attributes) -> Iterator[Span]:
-        made = Seen(name, self._present.get(), dict(attributes))
-        self.spans.append(made)
-        token = self._present.set(made)
-        try:
-            yield made
-        finally:
-            self._present.reset(token)
-
-    def measure(self, figure: Figure, amount: float, attributes: Attributes) -> None:
-        self.figures.append((figure, amount, attributes))
-
-    def runs(self) -> list[Seen]:
-        return [one for one in self.spans if one.name == "run"]
 
 
 @pytest.fixture
@@ -104,16 +58,12 @@ def test_one_run_is_one_span_with_its_stages_and_requests(world: World, harness:
     stages = [one for one in recorder.spans if STAGE in one.attributes]
     assert [one.attributes[STAGE] for one in stages] == STAGES
     assert all(one.parent is run for one in stages)
-    requests = [one for one in recorder.spans if SYSTEM in one.attributes and belongs_to(one, run)]
+    requests = [one for one in recorder.within(run) if SYSTEM in one.attributes]
     sent = {(one.attributes[SYSTEM], one.attributes[OPERATION]) for one in requests}
     assert {("lensmor", "unlock work_email"), ("lensmor", "look up person"), ("salesforce", "writing records")} <= sent
     assert all(one.parent in stages for one in requests if one.attributes[OPERATION] != "logging in")
     assert all(one.attributes[ATTEMPTS] >= 1 and one.attributes[STATUS] in {200, 201, 202} for one in requests)
     assert len([one for one in recorder.spans if one.name == "lensmor look up person"]) == 2
-
-
-def belongs_to(one: Seen, run: Seen) -> bool:
-    return one is run or (one.parent is not None and belongs_to(one.parent, run))
 
 
 def test_no_span_or_figure_has_anything_about_a_person(world: World, harness: Harness, recorder: Recorder) -> None:
