@@ -135,7 +135,7 @@ def break_all(server: ServerHarness, monkeypatch: pytest.MonkeyPatch, error: Exc
     for place, name in (
         ("inbox", "accept"),
         ("inbox", "state_of"),
-        ("inbox", "counts"),
+        ("inbox", "open_counts"),
         ("callback_receipts", "receive"),
     ):
         monkeypatch.setattr(getattr(server.ledger, place), name, raising(error))
