@@ -72,7 +72,7 @@ class DelegatedRun:
 
 @contextlib.contextmanager
 def turn(
-    ledger: Ledger, progress: Progress, mappings: Collection[str] | None = None, *, within_s: float = TURN_WITHIN_S
+    ledger: Ledger, progress: Progress, mappings: Collection[str] | None = None, *, within_s: float | None = None
 ) -> Iterator[None]:
     """Hold the run lock of these mappings, or of the ledger, while the block runs; servers and workers yield it.
 
@@ -80,7 +80,7 @@ def turn(
         ledger: the ledger.
         progress: shows that the command waits.
         mappings: the mappings to lock; None locks the whole ledger.
-        within_s: how long to wait, in seconds.
+        within_s: how long to wait, in seconds; without it, ten minutes.
 
     Raises:
         LockedError: another single run holds the run lock, or a server or worker does not yield it in time.
@@ -95,7 +95,7 @@ def turn(
                 "Waiting until 'connector serve' or the workers have finished their current work (Ctrl-C: give up)"
             )
             held.enter_context(ledger.locks.request_yield())
-            _wait_for_turn(ledger, held, mappings, within_s)
+            _wait_for_turn(ledger, held, mappings, TURN_WITHIN_S if within_s is None else within_s)
         yield
 
 

@@ -19,6 +19,7 @@ from connector.simulator.new_org import forget_connector
 pytest_plugins = ("cli_fixtures",)
 TRANSCRIPTS = Path(__file__).parents[2] / "docs" / "transcripts"
 MASKS = (
+    (r'\{"time": .*\n', ""),  # log lines, which are JSON without a terminal
     (r"\d{8}T\d{6}-[0-9a-f]{6}", "20261201T090000-a1b2c3"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "2026-12-01 09:00"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "2026-12-01T09:00:00Z"),

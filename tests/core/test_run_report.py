@@ -195,9 +195,13 @@ def test_a_plans_document_has_the_documented_keys() -> None:
             "worst_case": 8385,
             "expected": 7700,
             "balance": 9115,
+            "balance_after": 6215,
             "prices": {"work_email": 15},
             "caps": {"run": {"lead": 3000}, "day": None},
-            "caps_left": [{"name": "cap of mapping lead per run", "limit": 3000, "left": 2900, "binds": True}],
+            "caps_left": [
+                {"name": "cap of mapping lead per run", "limit": 3000, "left": 2900, "binds": True, "of_mapping": False}
+            ],
+            "hit_rates": {},
             "covered": {"work_email": 193},
         },
     }
