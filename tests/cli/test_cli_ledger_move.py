@@ -11,13 +11,15 @@ from contextlib import closing
 import pytest
 import sqlalchemy as sa
 from commands import clean_environment
-from company import company, free_port, is_ready, wait_until
+from company import Company, company, free_port, is_ready, wait_until
 from forked_commands import started
 from ledger_moves import PASSWORD, fill, ledger_of, make_move, moved, rows_at, sums, switch, with_password
 from postgres_server import Postgres, run_sql
 from workspace import Workspace, outcome_of
 
 from connector.app import ledger_move
+from connector.app.configuring import configure
+from connector.app.wiring import open_ledger
 from connector.core.errors import AccountingError, ConfigurationError
 from connector.engine.adoption import adopt_answers
 from connector.jobs.clock import SystemClock
@@ -110,6 +112,9 @@ def test_workers_take_up_all_open_work(tmp_path_factory: pytest.TempPathFactory,
             process.send_signal(signal.SIGTERM)
             process.wait(60)
         running.simulator.clock.advance(2e9)  # the vendor finishes its tasks
+        with closing(open_ledger(configure(running.folder / ".env"))) as ledger:
+            request = InboundRequest("request-1", "digest", "lead", running.facts.lead_ids[:2])
+            ledger.inbox.accept([request], ledger.database.clock())
         done = running.start("ledger", "move", "--to", url, "--yes")
         assert done.wait(60) == 0, running.words(done)
         settings = (running.folder / ".env").read_text()
@@ -117,12 +122,17 @@ def test_workers_take_up_all_open_work(tmp_path_factory: pytest.TempPathFactory,
             re.sub("CONNECTOR_DATABASE_URL=.*", f"CONNECTOR_DATABASE_URL={url}", settings)
         )
         worker = running.start("worker", "-m", "lead.yaml")
-        wait_until(lambda: running.run("status", "--json")["open_records"] == 0, "the worker has finished everything")
+        wait_until(lambda: not _open_work(running), "the worker has finished everything")
         worker.send_signal(signal.SIGTERM)
         worker.wait(60)
         assert running.unfinished(running.facts.lead_ids) == []
         assert running.doubles() == []
         assert running.charged == 6 * 165
+
+
+def _open_work(running: Company) -> int:
+    status = running.run("status", "--json")
+    return int(status["open_records"]) + int(status["open_requests"])
 
 
 # -- the lock of the old ledger ----------------------------------------------------------------------------------
